@@ -1,0 +1,87 @@
+"""The one door for JSON on the hot path.
+
+The C scanner and encoder behind the ``json`` module are used directly, because importing ``json``
+brings ``re`` and ``enum`` with it and costs as much as three quarters of the interpreter's own
+start (docs/decisions/0001-start-up.md). Whatever they refuse goes to ``json``, which refuses it
+again, in words meant for people: a malformed string, for one, makes the bare scanner raise
+``SystemError``.
+"""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+try:
+    import _json
+except ImportError:  # Another implementation of Python: slower, never different.
+    _json = None  # type: ignore[assignment]
+
+_BLANK = " \t\n\r"
+
+
+def decode(data: bytes) -> Any:
+    """Return the value that ``data`` holds as UTF-8 JSON, or raise ``ValueError``.
+
+    Like every CNI implementation we take no NaN and no Infinity. Of duplicate keys the last wins.
+    """
+    text = data.decode()
+    if _json is not None:
+        try:
+            value, end = _scan(text, _skip_blank(text, 0))
+            if _skip_blank(text, end) == len(text):
+                return value
+        except Exception:  # noqa: BLE001,S110 - the slow path below finds out what is wrong
+            pass
+    import json
+
+    try:
+        return json.loads(text, parse_constant=_refuse_constant)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+
+
+def encode(value: object) -> bytes:
+    """Return ``value`` as compact JSON in ASCII, keys in their own order."""
+    if _json is not None:
+        try:
+            return "".join(_encode_chunks(value, 0)).encode("ascii")
+        except Exception:  # noqa: BLE001,S110 - the slow path below finds out what is wrong
+            pass
+    import json
+
+    return json.dumps(value, separators=(",", ":"), allow_nan=False).encode("ascii")
+
+
+def _skip_blank(text: str, position: int) -> int:
+    while position < len(text) and text[position] in _BLANK:
+        position += 1
+    return position
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is not JSON")
+
+
+def _refuse_value(value: object) -> None:
+    raise TypeError(f"{type(value).__name__} is not JSON")
+
+
+class _ScannerSettings:
+    """What the C scanner reads its settings from; the names are those of ``json.JSONDecoder``."""
+
+    strict = True
+    object_hook = None
+    object_pairs_hook = None
+    array_hook = None
+    parse_float = float
+    parse_int = int
+    parse_constant = staticmethod(_refuse_constant)
+
+
+if _json is not None:
+    _scan = _json.make_scanner(_ScannerSettings())  # type: ignore[arg-type]
+    _encode_chunks = _json.make_encoder(
+        {}, _refuse_value, _json.encode_basestring_ascii, None, ":", ",", False, False, False
+    )

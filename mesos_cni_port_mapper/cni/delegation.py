@@ -1,0 +1,110 @@
+"""A delegate: the plugin that does the attaching, and the configuration it is given.
+
+The outer configuration's ``name`` and ``args`` always replace the delegate's own, as Mesos' users
+know it. Nothing else is added but what the specification asks for: Flannel, for one, refuses keys
+it does not expect.
+"""
+
+from __future__ import annotations
+
+from mesos_cni_port_mapper.cni import version as versions
+from mesos_cni_port_mapper.cni.executable import Executable, VersionRefusedError
+from mesos_cni_port_mapper.cni.result import Result, decode_result, encode_result
+from mesos_cni_port_mapper.value import Value
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+
+_REPLACED = ("name", "args")
+
+
+class Delegate(Value):
+    """A delegate's configuration within its outer one, and the program that serves it.
+
+    Methods take the version to ask in, "" for none named.
+    """
+
+    outer: dict[str, Any]
+    netconf: dict[str, Any]
+    executable: Executable
+
+    def add(self, version: str) -> tuple[Result, str]:
+        """Attach; return the result and the version that was agreed on.
+
+        A delegate that refuses the version is asked for the ones it speaks, and again in the
+        newest that both sides know.
+        """
+        try:
+            return self._add(version), version
+        except VersionRefusedError as refusal:
+            common = versions.newest_common(self.executable.supported_versions())
+            if common in ("", version):
+                raise refusal from None
+            return self._add(common), common
+
+    def _add(self, version: str) -> Result:
+        netconf = render_netconf(self.outer, self.netconf, version)
+        return self.executable.add(netconf, version or versions.ASSUMED)
+
+    def delete(self, version: str, prev_result: Result | None) -> None:
+        """Detach, in the version that was agreed on when it was attached."""
+        self._command("DEL", version, prev_result)
+
+    def check(self, version: str, prev_result: Result | None) -> None:
+        """Have the delegate check the attachment; one too old for CHECK has nothing to say."""
+        if _has_check(version):
+            self._command("CHECK", version, prev_result)
+
+    def _command(self, command: str, version: str, prev_result: Result | None) -> None:
+        netconf = render_netconf(self.outer, self.netconf, version)
+        # prevResult came to DEL with the version that brought CHECK.
+        if prev_result is not None and _has_check(version):
+            netconf["prevResult"] = encode_result(prev_result, version, declared=True)
+        self.executable.command(command, netconf)
+
+
+def delegate_version(outer: dict[str, Any], delegate: dict[str, Any]) -> str:
+    """Return the version a delegate is asked in at first: its own, else the outer one, else ""."""
+    version: str = delegate.get("cniVersion") or outer.get("cniVersion") or ""
+    return version
+
+
+def _has_check(version: str) -> bool:
+    return version != "" and versions.order(version) >= versions.order(versions.FIRST_WITH_CHECK)
+
+
+def previous_result(netconf: dict[str, Any], version: str) -> Result | None:
+    """Return the ``prevResult`` of a configuration, or nothing when there is none."""
+    document = netconf.get("prevResult")
+    return None if document is None else decode_result(document, version)
+
+
+def replaced_keys(outer: dict[str, Any], delegate: dict[str, Any]) -> list[str]:
+    """Return which of the delegate's own keys the outer configuration overrules."""
+    return [
+        key
+        for key in _REPLACED
+        if outer.get(key) is not None and delegate.get(key) not in (None, outer[key])
+    ]
+
+
+def render_netconf(outer: dict[str, Any], delegate: dict[str, Any], version: str) -> dict[str, Any]:
+    """Return the configuration a delegate is given."""
+    netconf = dict(delegate)
+    for key in _REPLACED:
+        if outer.get(key) is not None:
+            netconf[key] = outer[key]
+    if version:
+        netconf["cniVersion"] = version
+    runtime_config = outer.get("runtimeConfig")
+    if isinstance(runtime_config, dict):
+        capabilities = delegate.get("capabilities")
+        wanted = isinstance(capabilities, dict) and capabilities.get("portMappings") is True
+        passed = {
+            key: value for key, value in runtime_config.items() if wanted or key != "portMappings"
+        }
+        if passed:
+            netconf["runtimeConfig"] = passed
+    return netconf

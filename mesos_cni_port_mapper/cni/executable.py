@@ -1,0 +1,136 @@
+"""Asking another plugin: an executable found in CNI_PATH, run with a deadline."""
+
+from __future__ import annotations
+
+from mesos_cni_port_mapper.cni import codec
+from mesos_cni_port_mapper.cni.errors import (
+    DELEGATE_FAILED,
+    INCOMPATIBLE_VERSION,
+    TRY_AGAIN,
+    UNAVAILABLE,
+    UNAVAILABLE_AND_IMPAIRED,
+    CniError,
+    os_reason,
+)
+from mesos_cni_port_mapper.cni.result import MalformedResultError, Result, decode_result
+from mesos_cni_port_mapper.linux import process, stderr
+from mesos_cni_port_mapper.value import Value
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from typing import Any
+
+_PASSED_ON = (TRY_AGAIN, UNAVAILABLE, UNAVAILABLE_AND_IMPAIRED)
+
+
+class VersionRefusedError(CniError):
+    """The plugin does not speak the version it was asked in."""
+
+
+def find_plugin(plugin_type: str, path: Sequence[str]) -> str:
+    """Return the executable for a plugin type, or raise ``CniError`` naming where it was sought."""
+    program = process.find_program(plugin_type, path)
+    if not program:
+        raise CniError(
+            DELEGATE_FAILED,
+            f"delegate.type: no plugin {plugin_type!r} in CNI_PATH",
+            f"looked in: {', '.join(path)}",
+        )
+    return program
+
+
+class Executable(Value):
+    """A plugin to be run as a program of its own.
+
+    ``environ`` is what it gets besides ``CNI_COMMAND``. ``keep`` are file descriptors it inherits:
+    a lock among them outlives a caller that was killed, for as long as the plugin still runs.
+    """
+
+    program: str
+    environ: Mapping[str, str]
+    seconds: float
+    keep: tuple[int, ...] = ()
+
+    def add(self, netconf: dict[str, Any], version: str) -> Result:
+        """Ask for ADD; ``version`` is what an answer without ``cniVersion`` is taken to be in."""
+        document = self._ask("ADD", netconf)
+        try:
+            return decode_result(document, version)
+        except MalformedResultError as error:
+            raise CniError(
+                DELEGATE_FAILED, f"{self._name()} returned no usable result for ADD", str(error)
+            ) from error
+
+    def command(self, command: str, netconf: dict[str, Any]) -> None:
+        """Ask for a command that has no result."""
+        self._run(command, netconf)
+
+    def supported_versions(self) -> list[str]:
+        """Ask which versions the plugin speaks."""
+        document = self._ask("VERSION", {"cniVersion": "1.0.0"})
+        offered = document.get("supportedVersions") if isinstance(document, dict) else None
+        return [text for text in offered or [] if isinstance(text, str)]
+
+    def _ask(self, command: str, netconf: dict[str, Any]) -> Any:
+        answer = self._run(command, netconf)
+        if not answer.strip():
+            raise CniError(DELEGATE_FAILED, f"{self._name()} printed nothing on {command}")
+        try:
+            return codec.decode(answer)
+        except ValueError as error:
+            raise CniError(
+                DELEGATE_FAILED,
+                f"{self._name()} did not print JSON on {command}: {error}",
+                _excerpt(answer),
+            ) from error
+
+    def _run(self, command: str, netconf: dict[str, Any]) -> bytes:
+        try:
+            done = process.run(
+                [self.program],
+                {**self.environ, "CNI_COMMAND": command},
+                codec.encode(netconf),
+                self.seconds,
+                self.keep,
+            )
+        except OSError as error:
+            raise CniError(
+                DELEGATE_FAILED, f"cannot run the delegate {self.program}", os_reason(error)
+            ) from error
+        except process.DeadlineError as error:
+            raise CniError(
+                DELEGATE_FAILED,
+                f"{self._name()} did not finish {command} in {self.seconds:g} s and was killed",
+            ) from error
+        if done.stderr:
+            # The specification leaves stderr to a plugin's log, which the runtime may keep.
+            stderr.write(done.stderr)
+        if done.status != 0:
+            raise self._failure(command, done)
+        return done.stdout
+
+    def _failure(self, command: str, done: process.Finished) -> CniError:
+        ending = f"exit status {done.status}" if done.status > 0 else f"signal {-done.status}"
+        words = _excerpt(done.stdout) or _excerpt(done.stderr)
+        code = 0
+        try:
+            document = codec.decode(done.stdout)
+        except ValueError:
+            document = None
+        if isinstance(document, dict) and isinstance(document.get("msg"), str):
+            code = document.get("code", 0)
+            parts = [document["msg"], document.get("details")]
+            words = ": ".join([part for part in parts if isinstance(part, str) and part])
+        msg = f"{self._name()} failed on {command} ({f'code {code}' if code else ending})"
+        if code == INCOMPATIBLE_VERSION:
+            return VersionRefusedError(DELEGATE_FAILED, msg, words)
+        return CniError(code if code in _PASSED_ON else DELEGATE_FAILED, msg, words)
+
+    def _name(self) -> str:
+        return f"delegate {self.program.rpartition('/')[2]}"
+
+
+def _excerpt(data: bytes) -> str:
+    text = data.decode(errors="replace").strip()
+    return text if len(text) <= 4000 else f"{text[:2000]} [...] {text[-2000:]}"

@@ -1,0 +1,75 @@
+"""Small files that other processes read while we write them."""
+
+from __future__ import annotations
+
+import os
+
+
+def scratch_of(path: str) -> str:
+    """Return the name under which the next content of ``path`` is prepared."""
+    directory, _, name = path.rpartition("/")
+    return f"{directory}/.{name}.new"
+
+
+def read(path: str) -> bytes | None:
+    """Return the content of a file, or nothing when there is none."""
+    try:
+        file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    try:
+        return read_all(file)
+    finally:
+        os.close(file)
+
+
+def read_all(file: int) -> bytes:
+    """Read an open file to its end."""
+    chunks = []
+    while chunk := os.read(file, 65536):
+        chunks.append(chunk)
+    return b"".join(chunks)
+
+
+def write_all(file: int, data: bytes) -> None:
+    """Write all of ``data``, however little the kernel takes at a time."""
+    while data:
+        data = data[os.write(file, data) :]
+
+
+def create_scratch(path: str, data: bytes) -> int:
+    """Write ``data`` beside ``path``, for ``os.rename`` to put in place; return it still open.
+
+    It is not synced to the disk: these files describe the kernel's tables, which a power cut
+    empties too, and carry the boot ID so that they are not believed afterwards.
+    """
+    scratch = scratch_of(path)
+    remove(scratch)
+    file = os.open(scratch, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    try:
+        write_all(file, data)
+    except BaseException:
+        os.close(file)
+        remove(scratch)
+        raise
+    return file
+
+
+def write_atomic(path: str, data: bytes) -> None:
+    """Replace ``path`` so that a reader sees the old bytes or the new ones, never a mixture."""
+    os.close(create_scratch(path, data))
+    os.rename(scratch_of(path), path)
+
+
+def remove(path: str) -> None:
+    """Remove a file; one that is not there is fine."""
+    try:
+        os.unlink(path)
+    except FileNotFoundError:
+        pass
+
+
+def remove_with_scratch(path: str) -> None:
+    """Remove a file and what a writer that was killed may have left beside it."""
+    remove(scratch_of(path))
+    remove(path)

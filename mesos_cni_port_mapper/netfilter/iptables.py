@@ -1,0 +1,132 @@
+"""The nat table through iptables(8), its nft or legacy variant: whichever the host's is.
+
+Every change is one run of iptables-restore. Decisions are taken by exit status, never by message:
+the texts differ between versions and variants.
+"""
+
+from __future__ import annotations
+
+from mesos_cni_port_mapper.cni.errors import RULES_FAILED, TRY_AGAIN, CniError, os_reason
+from mesos_cni_port_mapper.linux import lock, process
+from mesos_cni_port_mapper.netfilter import batch
+from mesos_cni_port_mapper.netfilter.outcome import RulesUntouchedError
+from mesos_cni_port_mapper.portmap.listing import parse_listing
+from mesos_cni_port_mapper.value import Value
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from mesos_cni_port_mapper.portmap.listing import Listing
+    from mesos_cni_port_mapper.portmap.rule import Plan
+
+_ATTEMPTS = 3
+"""How often to list and try again when somebody who does not share our lock keeps interfering."""
+
+_LONGEST_LOCK_WAIT = 5
+_RESOURCE_PROBLEM = 4
+"""Exit status for a lock that is held, and in the nft variant for a good deal else."""
+
+
+class Iptables(Value):
+    """The tools of one host.
+
+    ``seconds`` is the deadline of one run; ``keep`` are file descriptors a run inherits, so that a
+    lock among them lasts until it is over even if we are killed meanwhile.
+    """
+
+    restore: str
+    save: str
+    environ: Mapping[str, str]
+    seconds: float
+    keep: tuple[int, ...] = ()
+
+    def install(self, plan: Plan, chain_expected: bool) -> None:
+        """Put in the rules of an attachment that has none yet.
+
+        One run where things are as expected. ``RulesUntouchedError`` means that the table is as it
+        was; after any other failure it is not known.
+        """
+        attempts = [batch.plan_first_insertion(plan)]
+        if chain_expected:
+            attempts.insert(0, batch.plan_insertion(plan))
+        for lines in attempts:
+            if not self._commit(lines):
+                return
+        self.agree([plan])
+
+    def agree(self, plans: Sequence[Plan]) -> None:
+        """Make the table agree with plans, whatever it holds. Failures as for ``install``."""
+        refusal = ""
+        for _ in range(_ATTEMPTS):
+            lines = batch.plan_agreement(self.listing(), plans)
+            if not lines:
+                return
+            refusal = self._commit(lines)
+            if not refusal:
+                return
+        raise RulesUntouchedError(
+            RULES_FAILED, f"{self.restore} refused the rules for chain {plans[-1].chain}", refusal
+        )
+
+    def listing(self) -> Listing:
+        """Return the nat table as it is."""
+        try:
+            done = self._run([self.save, "-t", "nat"], b"")
+        except CniError as error:
+            raise RulesUntouchedError(error.code, error.msg, error.details) from error
+        if done.status != 0:
+            raise RulesUntouchedError(
+                RULES_FAILED,
+                f"{self.save} cannot list the nat table (exit status {done.status})",
+                _words_of(done),
+            )
+        return parse_listing(done.stdout)
+
+    def _commit(self, lines: Sequence[str]) -> str:
+        """Commit a batch; return "" or, when it was refused, what the tool said."""
+        script = "\n".join(["*nat", *lines, "COMMIT", ""])
+        # Shorter than our own patience, so that it is the tool that says it gave up.
+        wait = max(1, min(_LONGEST_LOCK_WAIT, int(self.seconds / 2)))
+        done = self._run(
+            [self.restore, "-w", str(wait), "--noflush"], script.encode("utf-8", "surrogateescape")
+        )
+        if done.status == 0:
+            return ""
+        if done.status < 0:
+            raise CniError(RULES_FAILED, f"{self.restore} was ended by signal {-done.status}")
+        if done.status == _RESOURCE_PROBLEM:
+            self._complain_if_locked(wait)
+        return _words_of(done) or f"exit status {done.status}"
+
+    def _complain_if_locked(self, waited: int) -> None:
+        path = self.environ.get("XTABLES_LOCKFILE", "/run/xtables.lock")
+        if lock.is_held(path):
+            raise RulesUntouchedError(
+                TRY_AGAIN, f"{path} is locked by {lock.holder_of(path)}", f"waited {waited} s"
+            )
+
+    def _run(self, argv: list[str], stdin: bytes) -> process.Finished:
+        try:
+            return process.run(argv, self.environ, stdin, self.seconds, self.keep)
+        except OSError as error:
+            raise RulesUntouchedError(
+                RULES_FAILED, f"cannot run {argv[0]}", os_reason(error)
+            ) from error
+        except process.DeadlineError as error:
+            raise CniError(
+                RULES_FAILED, f"{argv[0]} did not finish in {self.seconds:g} s and was killed"
+            ) from error
+
+
+def find_iptables(environ: Mapping[str, str], seconds: float) -> Iptables | None:
+    """Return the host's iptables, or nothing where it is not installed."""
+    restore = process.find_tool("iptables-restore", environ)
+    save = process.find_tool("iptables-save", environ)
+    if not (restore and save):
+        return None
+    return Iptables(restore=restore, save=save, environ=environ, seconds=seconds)
+
+
+def _words_of(done: process.Finished) -> str:
+    return (done.stderr or done.stdout).decode(errors="replace").strip()

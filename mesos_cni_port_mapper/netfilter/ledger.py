@@ -1,0 +1,168 @@
+"""The state directory: who has which rules, and who owns which port.
+
+::
+
+    STATE_DIRECTORY/NETWORK_NAMESPACE/   tables belong to a namespace, and /run may be shared
+        lock                             taken around claim, list and commit
+        format                           made with the first rules; without it nothing is known
+        attachments/NAME                 a record for each attachment, locked while worked on
+        claims/PROTOCOL-BLOCK            {"PORT": {"HOST ADDRESS": "NAME"}} for 256 ports
+
+The tags in the kernel are the authority. A lost directory costs no DEL, and a claim whose record
+is gone is void.
+"""
+
+from __future__ import annotations
+
+import os
+
+from mesos_cni_port_mapper.cni import codec
+from mesos_cni_port_mapper.linux import files, lock
+from mesos_cni_port_mapper.netfilter.record import Record, decode_record, encode_record
+from mesos_cni_port_mapper.portmap.attachment import record_name
+from mesos_cni_port_mapper.value import Value
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from mesos_cni_port_mapper.portmap.attachment import Attachment
+    from mesos_cni_port_mapper.portmap.mapping import PortMapping
+
+    Claims = dict[str, dict[str, str]]
+
+_FORMAT = b"1\n"
+_PORTS_IN_A_BLOCK = 256
+
+
+class Entry:
+    """An attachment's record, opened and locked.
+
+    Children inherit ``file``, and with it the lock: an attachment stays locked while a program
+    works on it, also when the plugin that started the program is gone.
+    """
+
+    __slots__ = ("file", "record")
+
+    def __init__(self, file: int, record: Record | None) -> None:
+        self.file = file
+        self.record = record
+
+    def close(self) -> None:
+        """Give the lock back."""
+        os.close(self.file)
+
+
+class Ledger(Value):
+    """The state directory of one network namespace. Methods raise ``OSError``."""
+
+    directory: str
+
+    def prepare(self) -> None:
+        """Create the directories."""
+        os.makedirs(f"{self.directory}/attachments", 0o700, exist_ok=True)
+        os.makedirs(f"{self.directory}/claims", 0o700, exist_ok=True)
+
+    def lock(self, seconds: float) -> int:
+        """Take the lock of the whole ledger; closing the descriptor gives it back."""
+        return lock.acquire(f"{self.directory}/lock", seconds)
+
+    def knows_everything(self) -> bool:
+        """Tell whether all rules made so far are on record; not so if the directory was lost."""
+        return files.read(f"{self.directory}/format") == _FORMAT
+
+    def vouch(self) -> None:
+        """Note that from now on all rules are on record."""
+        if not self.knows_everything():
+            files.write_atomic(f"{self.directory}/format", _FORMAT)
+
+    def open(self, attachment: Attachment, seconds: float) -> Entry | None:
+        """Open and lock an attachment's record, waiting for whoever works on it."""
+        path = self._path_of(attachment)
+        try:
+            file = lock.acquire_existing(path, seconds)
+        except NotADirectoryError:
+            return None
+        return None if file is None else Entry(file, decode_record(files.read_all(file)))
+
+    def write(self, record: Record) -> Entry:
+        """Put a record in place, locked from the moment it can be seen."""
+        path = self._path_of(record.attachment)
+        file = files.create_scratch(path, encode_record(record))
+        try:
+            lock.lock_uncontended(file)
+            os.rename(files.scratch_of(path), path)
+        except BaseException:
+            os.close(file)
+            raise
+        return Entry(file, record)
+
+    def forget(self, attachment: Attachment) -> None:
+        """Remove an attachment's record."""
+        files.remove_with_scratch(self._path_of(attachment))
+
+    def owners(self, mappings: Iterable[PortMapping]) -> list[tuple[Record, list[PortMapping]]]:
+        """Return the records that claim ports of ``mappings``, each with the mappings it is about.
+
+        Ports are compared by protocol and number.
+        """
+        contested: dict[str, list[tuple[str, int]]] = {}
+        for block, members in _by_block(mappings).items():
+            claims = self._claims(block)
+            for mapping in members:
+                for owner in claims.get(str(mapping.host_port), {}).values():
+                    contested.setdefault(owner, []).append((mapping.protocol, mapping.host_port))
+        found = []
+        for name, ports in contested.items():
+            record = decode_record(files.read(f"{self.directory}/attachments/{name}") or b"")
+            if record is not None:
+                lost = [
+                    item for item in record.mappings if (item.protocol, item.host_port) in ports
+                ]
+                found.append((record, lost))
+        return found
+
+    def claim(self, record: Record) -> None:
+        """Make the record's attachment the one owner of its ports."""
+        name = record_name(record.attachment)
+        for block, members in _by_block(record.mappings).items():
+            claims = self._claims(block)
+            for mapping in members:
+                claims[str(mapping.host_port)] = {mapping.host_address: name}
+            self._write_claims(block, claims)
+
+    def release(self, record: Record) -> None:
+        """Give up the ports that still belong to the record's attachment."""
+        name = record_name(record.attachment)
+        for block, members in _by_block(record.mappings).items():
+            claims = self._claims(block)
+            for mapping in members:
+                holders = claims.get(str(mapping.host_port), {})
+                if holders.get(mapping.host_address) == name:
+                    del holders[mapping.host_address]
+            self._write_claims(block, {port: held for port, held in claims.items() if held})
+
+    def _path_of(self, attachment: Attachment) -> str:
+        return f"{self.directory}/attachments/{record_name(attachment)}"
+
+    def _claims(self, block: str) -> Claims:
+        try:
+            claims: Claims = codec.decode(files.read(f"{self.directory}/claims/{block}") or b"{}")
+        except ValueError:
+            return {}
+        return claims if isinstance(claims, dict) else {}
+
+    def _write_claims(self, block: str, claims: Claims) -> None:
+        path = f"{self.directory}/claims/{block}"
+        if claims:
+            files.write_atomic(path, codec.encode(claims) + b"\n")
+        else:
+            files.remove_with_scratch(path)
+
+
+def _by_block(mappings: Iterable[PortMapping]) -> dict[str, list[PortMapping]]:
+    blocks: dict[str, list[PortMapping]] = {}
+    for mapping in mappings:
+        block = f"{mapping.protocol}-{mapping.host_port // _PORTS_IN_A_BLOCK}"
+        blocks.setdefault(block, []).append(mapping)
+    return blocks

@@ -1,0 +1,1 @@
+"""Which rules should exist. Everything here is pure: values in, values out."""
