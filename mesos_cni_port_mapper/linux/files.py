@@ -61,6 +61,11 @@ def write_atomic(path: str, data: bytes) -> None:
     os.rename(scratch_of(path), path)
 
 
+def touch(path: str) -> None:
+    """Have an empty file."""
+    os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))
+
+
 def remove(path: str) -> None:
     """Remove a file; one that is not there is fine."""
     try:

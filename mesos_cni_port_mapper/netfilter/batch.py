@@ -135,6 +135,13 @@ def _dissolve_if_empty(table: Table, chain: str) -> list[str]:
     return [f"-D {other} {rule}" for other, rule in leading] + [f"-X {chain}"]
 
 
+def find_chains_gone(listing: Listing, plans: Sequence[Plan], lines: Sequence[str]) -> list[str]:
+    """Return the chains, of those a batch was about, that do not exist once it is committed."""
+    dissolved = {line.removeprefix("-X ") for line in lines if line.startswith("-X ")}
+    never_there = {plan.chain for plan in plans if not plan.rules} - listing.chains.keys()
+    return sorted(dissolved | never_there)
+
+
 def find_differences(listing: Listing, plan: Plan) -> list[str]:
     """Name everything in which the table differs from a plan."""
     rules = listing.chains.get(plan.chain, ())

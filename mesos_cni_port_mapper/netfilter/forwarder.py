@@ -103,7 +103,7 @@ class Forwarder:
             self.ledger.claim(record)
             for loser in reduced:
                 self.ledger.write(loser).close()
-            self.ledger.vouch()
+            self.ledger.note_chain(record.chain)
         except OSError as error:
             raise self._io_failure(error) from error
         finally:
@@ -113,9 +113,13 @@ class Forwarder:
     def _commit(self, plan: Plan, others: Sequence[Plan], afresh: bool) -> None:
         tools = self._tools()
         if afresh and not others:
-            tools.install(plan, chain_expected=self.ledger.knows_everything())
+            tools.install(plan, chain_expected=self.ledger.knows_chain(plan.chain))
         else:
-            tools.agree([*others, plan])
+            self._forget_chains(tools.agree([*others, plan]))
+
+    def _forget_chains(self, chains: Sequence[str]) -> None:
+        for chain in chains:
+            self.ledger.forget_chain(chain)
 
     def withdraw(self, attachment: Attachment, chain: str) -> None:
         """Remove every rule of an attachment and give up its ports; nothing there is success."""
@@ -128,7 +132,7 @@ class Forwarder:
         tools = self._tools()
         file = self._lock()
         try:
-            tools.agree([plan_leaving(attachment, chain)])
+            self._forget_chains(tools.agree([plan_leaving(attachment, chain)]))
             if record is not None:
                 self.ledger.release(record)
         except OSError as error:
@@ -180,7 +184,6 @@ class Forwarder:
 
     def _lock(self) -> int:
         try:
-            self.ledger.prepare()
             return self.ledger.lock(self.seconds)
         except LockHeldError as error:
             raise RulesUntouchedError(

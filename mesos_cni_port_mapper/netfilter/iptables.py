@@ -55,16 +55,18 @@ class Iptables(Value):
                 return
         self.agree([plan])
 
-    def agree(self, plans: Sequence[Plan]) -> None:
-        """Make the table agree with plans, whatever it holds. Failures as for ``install``."""
+    def agree(self, plans: Sequence[Plan]) -> list[str]:
+        """Make the table agree with plans, whatever it holds; return which chains are gone.
+
+        Failures as for ``install``.
+        """
         refusal = ""
         for _ in range(_ATTEMPTS):
-            lines = batch.plan_agreement(self.listing(), plans)
-            if not lines:
-                return
-            refusal = self._commit(lines)
+            listing = self.listing()
+            lines = batch.plan_agreement(listing, plans)
+            refusal = self._commit(lines) if lines else ""
             if not refusal:
-                return
+                return batch.find_chains_gone(listing, plans, lines)
         raise RulesUntouchedError(
             RULES_FAILED, f"{self.restore} refused the rules for chain {plans[-1].chain}", refusal
         )

@@ -4,7 +4,7 @@
 
     STATE_DIRECTORY/NETWORK_NAMESPACE/   tables belong to a namespace, and /run may be shared
         lock                             taken around claim, list and commit
-        format                           made with the first rules; without it nothing is known
+        chains/CHAIN                     there while the chain is, and our rules in it on record
         attachments/NAME                 a record for each attachment, locked while worked on
         claims/PROTOCOL-BLOCK            {"PORT": {"HOST ADDRESS": "NAME"}} for 256 ports
 
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 
     Claims = dict[str, dict[str, str]]
 
-_FORMAT = b"1\n"
 _PORTS_IN_A_BLOCK = 256
 
 
@@ -60,21 +59,29 @@ class Ledger(Value):
 
     def prepare(self) -> None:
         """Create the directories."""
-        os.makedirs(f"{self.directory}/attachments", 0o700, exist_ok=True)
-        os.makedirs(f"{self.directory}/claims", 0o700, exist_ok=True)
+        for part in ("attachments", "claims", "chains"):
+            os.makedirs(f"{self.directory}/{part}", 0o700, exist_ok=True)
 
     def lock(self, seconds: float) -> int:
         """Take the lock of the whole ledger; closing the descriptor gives it back."""
-        return lock.acquire(f"{self.directory}/lock", seconds)
+        path = f"{self.directory}/lock"
+        try:
+            return lock.acquire(path, seconds)
+        except FileNotFoundError:
+            self.prepare()
+            return lock.acquire(path, seconds)
 
-    def knows_everything(self) -> bool:
-        """Tell whether all rules made so far are on record; not so if the directory was lost."""
-        return files.read(f"{self.directory}/format") == _FORMAT
+    def knows_chain(self, chain: str) -> bool:
+        """Tell whether a chain should exist; if one does that should not, records were lost."""
+        return os.path.exists(f"{self.directory}/chains/{chain}")
 
-    def vouch(self) -> None:
-        """Note that from now on all rules are on record."""
-        if not self.knows_everything():
-            files.write_atomic(f"{self.directory}/format", _FORMAT)
+    def note_chain(self, chain: str) -> None:
+        """Note that a chain exists, and that our rules in it are on record."""
+        files.touch(f"{self.directory}/chains/{chain}")
+
+    def forget_chain(self, chain: str) -> None:
+        """Note that a chain is gone."""
+        files.remove(f"{self.directory}/chains/{chain}")
 
     def open(self, attachment: Attachment, seconds: float) -> Entry | None:
         """Open and lock an attachment's record, waiting for whoever works on it."""
@@ -147,10 +154,13 @@ class Ledger(Value):
 
     def _claims(self, block: str) -> Claims:
         try:
-            claims: Claims = codec.decode(files.read(f"{self.directory}/claims/{block}") or b"{}")
+            claims = codec.decode(files.read(f"{self.directory}/claims/{block}") or b"{}")
         except ValueError:
             return {}
-        return claims if isinstance(claims, dict) else {}
+        # A file that is not ours, or was cut short, claims nothing.
+        if not isinstance(claims, dict):
+            return {}
+        return {port: held for port, held in claims.items() if isinstance(held, dict)}
 
     def _write_claims(self, block: str, claims: Claims) -> None:
         path = f"{self.directory}/claims/{block}"
