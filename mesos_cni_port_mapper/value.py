@@ -31,7 +31,8 @@ class _ValueType(type):
         namespace["__slots__"] = own
         cls = super().__new__(mcs, name, bases, namespace)
         inherited = [base for base in bases if isinstance(base, _ValueType)]
-        cls.fields = sum((base.fields for base in inherited), ()) + own
+        # A field that a subclass gives another default is still one field.
+        cls.fields = tuple(dict.fromkeys(sum((base.fields for base in inherited), ()) + own))
         cls.defaults = {}
         for base in inherited:
             cls.defaults.update(base.defaults)

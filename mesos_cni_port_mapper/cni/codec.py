@@ -19,6 +19,7 @@ except ImportError:  # Another implementation of Python: slower, never different
     _json = None  # type: ignore[assignment]
 
 _BLANK = " \t\n\r"
+_INFINITY = float("inf")
 
 
 def decode(data: bytes) -> Any:
@@ -37,7 +38,7 @@ def decode(data: bytes) -> Any:
     import json
 
     try:
-        return json.loads(text, parse_constant=_refuse_constant)
+        return json.loads(text, parse_constant=_refuse_constant, parse_float=_parse_float)
     except RecursionError:
         raise ValueError("nested too deeply") from None
 
@@ -64,6 +65,13 @@ def _refuse_constant(name: str) -> None:
     raise ValueError(f"{name} is not JSON")
 
 
+def _parse_float(text: str) -> float:
+    value = float(text)
+    if value in (_INFINITY, -_INFINITY):
+        raise ValueError(f"{text} is too large a number")
+    return value
+
+
 def _refuse_value(value: object) -> None:
     raise TypeError(f"{type(value).__name__} is not JSON")
 
@@ -75,7 +83,7 @@ class _ScannerSettings:
     object_hook = None
     object_pairs_hook = None
     array_hook = None
-    parse_float = float
+    parse_float = staticmethod(_parse_float)
     parse_int = int
     parse_constant = staticmethod(_refuse_constant)
 

@@ -8,8 +8,14 @@ it does not expect.
 from __future__ import annotations
 
 from mesos_cni_port_mapper.cni import version as versions
+from mesos_cni_port_mapper.cni.errors import INVALID_CONFIGURATION, CniError
 from mesos_cni_port_mapper.cni.executable import Executable, VersionRefusedError
-from mesos_cni_port_mapper.cni.result import Result, decode_result, encode_result
+from mesos_cni_port_mapper.cni.result import (
+    MalformedResultError,
+    Result,
+    decode_result,
+    encode_result,
+)
 from mesos_cni_port_mapper.value import Value
 
 TYPE_CHECKING = False
@@ -49,20 +55,32 @@ class Delegate(Value):
         return self.executable.add(netconf, version or versions.ASSUMED)
 
     def delete(self, version: str, prev_result: Result | None) -> None:
-        """Detach, in the version that was agreed on when it was attached."""
-        self._command("DEL", version, prev_result)
+        """Detach, in the version that was agreed on when it was attached.
+
+        A previous result that cannot be put in that version is no reason to stay attached.
+        """
+        try:
+            netconf = self._netconf(version, prev_result)
+        except MalformedResultError:
+            netconf = self._netconf(version, None)
+        self.executable.command("DEL", netconf)
 
     def check(self, version: str, prev_result: Result | None) -> None:
         """Have the delegate check the attachment; one too old for CHECK has nothing to say."""
-        if _has_check(version):
-            self._command("CHECK", version, prev_result)
+        if not _has_check(version):
+            return
+        try:
+            netconf = self._netconf(version, prev_result)
+        except MalformedResultError as error:
+            raise CniError(INVALID_CONFIGURATION, f"prevResult: {error}") from error
+        self.executable.command("CHECK", netconf)
 
-    def _command(self, command: str, version: str, prev_result: Result | None) -> None:
+    def _netconf(self, version: str, prev_result: Result | None) -> dict[str, Any]:
         netconf = render_netconf(self.outer, self.netconf, version)
         # prevResult came to DEL with the version that brought CHECK.
         if prev_result is not None and _has_check(version):
             netconf["prevResult"] = encode_result(prev_result, version, declared=True)
-        self.executable.command(command, netconf)
+        return netconf
 
 
 def delegate_version(outer: dict[str, Any], delegate: dict[str, Any]) -> str:

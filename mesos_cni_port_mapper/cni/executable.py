@@ -70,7 +70,7 @@ class Executable(Value):
         """Ask which versions the plugin speaks."""
         document = self._ask("VERSION", {"cniVersion": "1.0.0"})
         offered = document.get("supportedVersions") if isinstance(document, dict) else None
-        return [text for text in offered or [] if isinstance(text, str)]
+        return offered if isinstance(offered, list) else []
 
     def _ask(self, command: str, netconf: dict[str, Any]) -> Any:
         answer = self._run(command, netconf)

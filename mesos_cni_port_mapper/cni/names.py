@@ -8,6 +8,7 @@ from __future__ import annotations
 _ALPHANUMERIC = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789")
 _WORD = _ALPHANUMERIC | frozenset("_.-")
 _LONGEST_INTERFACE_NAME = 15
+_NOT_IN_INTERFACE_NAMES = frozenset("/: \"'\\")
 
 
 def is_name(text: str) -> bool:
@@ -21,14 +22,16 @@ def is_plugin_type(text: str) -> bool:
 
 
 def is_interface_name(text: str) -> bool:
-    """Tell whether the kernel would take ``text`` as an interface name (dev_valid_name)."""
+    """Tell whether the kernel would take ``text`` as an interface name (dev_valid_name).
+
+    It would take quotes, backslashes and other alphabets too; those would not survive a comment.
+    """
     return (
-        0 < len(text.encode("utf-8", "surrogateescape")) <= _LONGEST_INTERFACE_NAME
+        0 < len(text) <= _LONGEST_INTERFACE_NAME
         and text not in (".", "..")
-        and "/" not in text
-        and ":" not in text
+        and text.isascii()
         and text.isprintable()
-        and " " not in text
+        and not _NOT_IN_INTERFACE_NAMES.intersection(text)
     )
 
 

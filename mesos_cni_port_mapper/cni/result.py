@@ -85,6 +85,9 @@ def _addresses(result: Result, ifname: str = "") -> list[str]:
         return [_member(section, "ip", str) for section in sections if section is not None]
     ips = _array(result.document, "ips")
     interfaces = _array(result.document, "interfaces")
+    for index, interface in enumerate(interfaces):
+        if not isinstance(interface, dict):
+            raise MalformedResultError(f"interfaces[{index}] is not an object")
     return [
         _member(ip, "address", str) for ip in ips if not ifname or _belongs(ip, interfaces, ifname)
     ]
@@ -95,8 +98,6 @@ def _belongs(ip: dict[str, Any], interfaces: list[Any], ifname: str) -> bool:
     if not isinstance(index, int) or not 0 <= index < len(interfaces):
         return True
     interface = interfaces[index]
-    if not isinstance(interface, dict):
-        raise MalformedResultError(f"interfaces[{index}] is not an object")
     return interface.get("name") == ifname and bool(interface.get("sandbox"))
 
 

@@ -95,17 +95,20 @@ def _flock(file: int, path: str, seconds: float) -> None:
     for number, handler in previous.items():
         if handler != signal.SIG_IGN:
             signal.signal(number, _raise_interrupted)
-    mask = signal.pthread_sigmask(signal.SIG_UNBLOCK, (*ENDING, signal.SIGALRM))
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, ())
+    # Two levels, because time may be up, and a handler raise, as late as in the inner ``finally``.
     try:
-        signal.setitimer(signal.ITIMER_REAL, seconds)
-        fcntl.flock(file, fcntl.LOCK_EX)
+        try:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, (*ENDING, signal.SIGALRM))
+            signal.setitimer(signal.ITIMER_REAL, seconds)
+            fcntl.flock(file, fcntl.LOCK_EX)
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+            for number, handler in previous.items():
+                signal.signal(number, handler)
     except _TimeUp:
         raise LockHeldError(f"{path} is locked by {holder_of(path)}") from None
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-        for number, handler in previous.items():
-            signal.signal(number, handler)
 
 
 def _raise_time_up(_number: int, _frame: FrameType | None) -> None:

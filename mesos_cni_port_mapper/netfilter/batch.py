@@ -8,6 +8,7 @@ chain empties it, and other containers' rules are in it.
 from __future__ import annotations
 
 from mesos_cni_port_mapper.portmap.listing import bears_tag, jump_target, split_words
+from mesos_cni_port_mapper.portmap.mapping import HIGHEST_PORT
 from mesos_cni_port_mapper.portmap.plan import plan_jumps
 from mesos_cni_port_mapper.portmap.render import render_rule
 
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
     from mesos_cni_port_mapper.portmap.rule import Plan
 
     Table = dict[str, list[str]]
+
+_ENDING_TARGETS = ("ACCEPT", "DNAT", "DROP", "NETMAP", "REDIRECT", "RETURN")
+_PORT_OPTIONS = frozenset(("-p", "-m", "--dport", "--comment"))
 
 
 def plan_insertion(plan: Plan) -> list[str]:
@@ -163,8 +167,15 @@ def find_differences(listing: Listing, plan: Plan) -> list[str]:
         for rule in present
         if _words(rule) not in wanted_words
     ]
-    if not differences and present_words != wanted_words:
-        differences.append(f"out of order in {plan.chain}: {'; '.join(present)}")
+    if sorted(present_words) == sorted(wanted_words):
+        if present_words != wanted_words:
+            differences.append(f"out of order in {plan.chain}: {'; '.join(present)}")
+    else:
+        differences += [
+            f"{present_words.count(words)} times instead of once: -A {plan.chain} {rule}"
+            for rule, words in zip(wanted, wanted_words, strict=True)
+            if present_words.count(words) > 1
+        ]
     return differences + _find_shadows(rules, plan)
 
 
@@ -177,20 +188,22 @@ def _find_shadows(rules: Sequence[str], plan: Plan) -> list[str]:
             if bears_tag(other, plan.tag):
                 if _words(other) == words:
                     break
-            elif _takes_port(split_words(other), rule.protocol, rule.host_port, rule.port_count):
+            elif _takes_port(other, rule.protocol, rule.host_port, rule.port_count):
                 shadows.append(f"shadowed by: -A {plan.chain} {other}")
     return list(dict.fromkeys(shadows))
 
 
-def _takes_port(words: list[str], protocol: str, host_port: int, count: int) -> bool:
-    """Tell whether a rule without further conditions takes one of the ports."""
-    if "-d" in words or "-i" in words or "-s" in words or "!" in words:
+def _takes_port(rule: str, protocol: str, host_port: int, count: int) -> bool:
+    """Tell whether a rule ends the way of packets for one of the ports, whatever else they are."""
+    words = split_words(rule)
+    # Up to the target such a rule is pairs of an option and its value.
+    options = dict(zip(words[::2], words[1::2], strict=False))
+    conditions = list(options)[: list(options).index("-j")] if "-j" in options else []
+    if options.get("-j") not in _ENDING_TARGETS or not _PORT_OPTIONS.issuperset(conditions):
         return False
-    if "-p" in words and words[words.index("-p") + 1] != protocol:
+    if options.get("-p", protocol) != protocol:
         return False
-    if "--dport" not in words:
-        return "-m" not in words or words[words.index("-m") + 1] == "comment"
-    first, _, last = words[words.index("--dport") + 1].partition(":")
+    first, _, last = options.get("--dport", f"1:{HIGHEST_PORT}").partition(":")
     return int(first) < host_port + count and host_port <= int(last or first)
 
 

@@ -170,6 +170,12 @@ class Ledger(Value):
             files.remove_with_scratch(path)
 
 
+def _is_claim(held: object) -> bool:
+    return isinstance(held, dict) and all(
+        [isinstance(name, str) and name.isalnum() for name in held.values()]
+    )
+
+
 def _by_block(mappings: Iterable[PortMapping]) -> dict[str, list[PortMapping]]:
     blocks: dict[str, list[PortMapping]] = {}
     for mapping in mappings:

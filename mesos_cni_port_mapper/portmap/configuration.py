@@ -62,7 +62,7 @@ def parse_configuration(netconf: dict[str, Any]) -> Configuration:
     section = Section(netconf)
     own_type = section.string("type")
     state_directory = section.string("stateDir", DEFAULT_STATE_DIRECTORY)
-    if not state_directory.startswith("/") or "\0" in state_directory:
+    if not state_directory.startswith("/") or not state_directory.isprintable():
         refuse("stateDir", f"must be an absolute path, not {shown(state_directory)}")
     timeouts = section.optional_section("timeouts")
     return Configuration(
@@ -94,11 +94,11 @@ def parse_forwarding(netconf: dict[str, Any]) -> Forwarding:
 
 def _parse_chain(section: Section) -> str:
     chain = section.string("chain")
-    if not chain or not _CHAIN_CHARACTERS.issuperset(chain) or chain[0] == "-":
+    if not chain or not _CHAIN_CHARACTERS.issuperset(chain) or chain[0] in "-.":
         refuse(
             "chain",
-            f"{shown(chain)} must hold letters, digits, '_', '.' and '-' only and not begin "
-            "with '-'",
+            f"{shown(chain)} must hold letters, digits, '_', '.' and '-' only and begin with a "
+            "letter, a digit or '_'",
         )
     if len(chain) > _LONGEST_CHAIN:
         refuse("chain", f"{shown(chain)} is longer than {_LONGEST_CHAIN} characters")

@@ -22,7 +22,7 @@ def parse_listing(data: bytes) -> Listing:
     chains: dict[str, list[str]] = {}
     built_in = []
     # Comments of other people's rules may hold any bytes; they must come back as they were.
-    for line in data.decode("utf-8", "surrogateescape").split("\n"):
+    for line in _split_lines(data.decode("utf-8", "surrogateescape")):
         if line.startswith(":"):
             name, policy = line[1:].split(" ", 2)[:2]
             chains[name] = []
@@ -35,6 +35,21 @@ def parse_listing(data: bytes) -> Listing:
         chains={name: tuple(rules) for name, rules in chains.items()},
         built_in=frozenset(built_in),
     )
+
+
+def _split_lines(text: str) -> list[str]:
+    """Split at line breaks outside of quotes: a comment may hold one, and look like a line then."""
+    lines = []
+    begun = ""
+    for piece in text.split("\n"):
+        line = begun + piece
+        quotes = line.replace("\\\\", "").replace('\\"', "").count('"')
+        if quotes % 2:
+            begun = line + "\n"
+        else:
+            lines.append(line)
+            begun = ""
+    return lines
 
 
 def bears_tag(rule: str, tag: str) -> bool:
