@@ -1,0 +1,94 @@
+# The front door. Every target prepares what it needs: on a new machine `make demo` and `make test` are
+# the first commands. Scratch files go to .build/ and results to dist/; build/ is source.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+MAKEFLAGS += --no-builtin-rules
+
+VENV := .venv/bin/python
+PYTEST := $(VENV) -m pytest
+# Tests run side by side, a module or class at a time. Those of the kernel bring their own namespaces.
+PARALLEL ?= --numprocesses 2 --dist loadscope
+
+PACKAGE := mesos_cni_port_mapper
+PLUGIN := dist/plugins/mesos-cni-port-mapper
+ONE_FILE := dist/onefile/mesos-cni-port-mapper
+GATES := dist/gates/nothing dist/gates/loaded-modules
+VERSION = $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' $(PACKAGE)/__init__.py)
+
+# What a frozen program is made of. Nothing else may make it be frozen again.
+SOURCES := $(shell find $(PACKAGE) -name '*.py') build/pyinstaller.spec requirements.lock
+CHECKED := $(wildcard $(PACKAGE) tests bench packaging build/gates)
+
+.PHONY: help
+help: ## say what can be made
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand --tabs=16
+
+.PHONY: setup
+setup: ## Debian packages (as root) and .venv, as requirements.lock has it
+	@build/setup.sh
+
+.PHONY: lock
+lock: setup ## resolve the dependencies of pyproject.toml anew
+	build/lock.sh
+
+.PHONY: build
+build: $(PLUGIN) $(ONE_FILE) ## the programs, frozen: dist/plugins and dist/onefile
+
+.PHONY: gates
+gates: $(GATES) ## programs that only tests and benchmarks run: dist/gates
+
+# Always from nothing, a matter of seconds: what it finds in its cache, PyInstaller does not check again.
+FREEZE = PYINSTALLER_CONFIG_DIR=.build/$(1)-cache $(VENV) -m PyInstaller --clean --noconfirm \
+	--log-level ERROR --distpath dist --workpath .build/$(1) build/pyinstaller.spec
+
+$(PLUGIN) $(ONE_FILE) &: $(SOURCES) | setup
+	$(call FREEZE,plugins)
+	@touch $(PLUGIN) $(ONE_FILE)
+
+$(GATES) &: $(SOURCES) $(wildcard build/gates/*.py) | setup
+	$(call FREEZE,gates) -- --gates
+	@touch $(GATES)
+
+.PHONY: demo
+demo: setup build ## see it work, on a machine with nothing set up
+	$(VENV) packaging/demo.py
+
+.PHONY: test
+test: setup build gates ## every test
+	$(PYTEST) $(PARALLEL)
+
+.PHONY: test-unit
+test-unit: setup ## the tests that need neither root nor a frozen program
+	$(PYTEST) tests/unit
+
+.PHONY: test-netns
+test-netns: setup ## the tests with a real kernel; in a user namespace when not root
+	$(if $(filter 0,$(shell id -u)),,unshare --user --map-root-user --net --mount) $(PYTEST) $(PARALLEL) tests/netns
+
+.PHONY: test-binary
+test-binary: setup build gates ## the tests of the frozen programs
+	$(PYTEST) $(PARALLEL) tests/binary
+
+.PHONY: check
+check: setup ## format, lint, types, architecture
+	$(VENV) -m ruff format --check
+	$(VENV) -m ruff check
+	$(VENV) -m mypy --strict $(CHECKED)
+	$(PYTEST) tests/test_architecture.py
+
+.PHONY: bench
+bench: setup build gates ## measure against the plugins of the field
+	$(VENV) -m bench
+
+# Owners, order and times are fixed, so that the same programs make the same archive.
+.PHONY: package
+package: setup build ## a wheel, and an archive to unpack into a plugin directory: dist/package
+	$(VENV) -m hatchling build --target wheel --directory dist/package
+	tar --create --gzip --file dist/package/mesos-cni-port-mapper-$(VERSION)-linux-$(shell uname -m).tar.gz \
+		--directory dist/plugins --sort name --owner 0 --group 0 --numeric-owner --mtime @0 .
+
+.PHONY: clean
+clean: ## remove everything that was made, .venv included
+	rm -rf .build .hypothesis .venv dist
+	find . -name __pycache__ -prune -exec rm -rf {} +
