@@ -1,0 +1,110 @@
+"""Servers and clients with real packets, anywhere in a throwaway host.
+
+An outcome is what the server `Saw`, or a word for how the attempt ended: "refused", "timeout",
+"reset", "unreachable", "closed", or the name of another errno.
+"""
+
+import json
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from tests.support.host import Place
+from tests.support.process import CommandError, Process
+
+
+@dataclass(frozen=True)
+class Saw:
+    """Who answered, from which address it saw us come, and on which of its ports."""
+
+    name: str
+    peer: str
+    port: int
+
+
+Outcome = Saw | str
+
+
+class Server:
+    """A server in its own process; it ends with the host, or sooner when it is stopped."""
+
+    def __init__(
+        self,
+        protocol: Literal["tcp", "udp"],
+        place: Place,
+        port: int,
+        address: str = "::",
+        answers: int = 1000,
+        lifetime: float = 60,
+    ) -> None:
+        self._process = place.keeper.call(
+            "serve",
+            place.netns,
+            protocol=protocol,
+            name=place.name,
+            address=address,
+            port=port,
+            answers=answers,
+            lifetime=lifetime,
+        )
+        if self._process.stdout_line() != b'"ready"':
+            words = self._process.wait(5).stderr.decode()
+            message = f"no {protocol} server on port {port} in {place.name}: {words}"
+            raise CommandError(message)
+
+    @property
+    def process(self) -> Process:
+        """Return the process that answers."""
+        return self._process
+
+    def stop(self) -> None:
+        """End the server and wait until its port is free."""
+        self._process.kill()
+        self._process.wait(5)
+
+
+def serve_tcp(place: Place, port: int, address: str = "::") -> Server:
+    """Answer TCP connections, on every address of both families unless one is given."""
+    return Server("tcp", place, port, address)
+
+
+def serve_udp(place: Place, port: int, address: str = "::") -> Server:
+    """Answer UDP datagrams, on every address of both families unless one is given."""
+    return Server("udp", place, port, address)
+
+
+def connect_tcp(
+    source: Place, address: str, port: int, timeout: float = 1.0, source_port: int = 0
+) -> Outcome:
+    """Connect from somewhere and return what the server saw, or how it ended."""
+    return _connect("tcp", source, address, port, timeout, source_port)
+
+
+def connect_udp(
+    source: Place, address: str, port: int, timeout: float = 1.0, source_port: int = 0
+) -> Outcome:
+    """Send one datagram and return what the server saw, or how it ended.
+
+    With the same ``source_port`` again the kernel sees the same flow, as its conntrack entry does.
+    """
+    return _connect("udp", source, address, port, timeout, source_port)
+
+
+def _connect(
+    protocol: str, source: Place, address: str, port: int, timeout: float, source_port: int
+) -> Outcome:
+    process = source.keeper.call(
+        "connect",
+        source.netns,
+        protocol=protocol,
+        address=address,
+        port=port,
+        timeout=timeout,
+        source_port=source_port,
+    )
+    # The timeout counts for connecting and for the answer, each.
+    finished = process.wait(2 * timeout + 5)
+    process.close()
+    if finished.status != 0:
+        raise CommandError(finished.stderr.decode())
+    document: Any = json.loads(finished.stdout)
+    return Saw(**document) if isinstance(document, dict) else str(document)
