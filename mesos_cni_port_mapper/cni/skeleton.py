@@ -110,11 +110,12 @@ def _interruption(interruption: BaseException) -> CniError:
 
 
 def _bug(bug: Exception) -> CniError:
-    import traceback
+    import sys
 
     from mesos_cni_port_mapper.cni.errors import BUG, CniError
 
-    traceback.print_exc()
+    # The interpreter's own way to show an exception, which needs no module.
+    sys.__excepthook__(type(bug), bug, bug.__traceback__)
     return CniError(BUG, "this is a bug in mesos-cni-port-mapper", repr(bug))
 
 

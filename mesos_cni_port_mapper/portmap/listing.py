@@ -54,7 +54,13 @@ def _split_lines(text: str) -> list[str]:
 
 def bears_tag(rule: str, tag: str) -> bool:
     """Tell whether the rule's comment is ``tag``, the whole of it and nothing more."""
-    return tag in rule and _option(split_words(rule), "--comment") == tag
+    if tag not in rule:
+        return False
+    if "\\" not in rule:
+        # Without escapes no quote stands inside a quoted word, and a tag, which holds spaces, is
+        # always quoted: the text alone decides, a hundred times faster than taking it apart.
+        return f'--comment "{tag}"' in rule
+    return _option(split_words(rule), "--comment") == tag
 
 
 def jump_target(rule: str) -> str:
