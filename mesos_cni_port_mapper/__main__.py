@@ -19,7 +19,18 @@ def main() -> NoReturn:
     ``os._exit`` skips the interpreter's teardown, which would take 1.5 ms and does nothing for a
     process that has already answered.
     """
+    _occupy_streams()
     os._exit(serve(_port_mapper, _environment(), 0, 1))
+
+
+def _occupy_streams() -> None:
+    """Put something that can be neither read nor written where a standard stream is missing.
+
+    The next file to be opened would take its place, and what is said on stderr land in there.
+    """
+    while (file := os.open("/", os.O_PATH)) <= 2:
+        pass
+    os.close(file)
 
 
 def _port_mapper() -> PortMapper:

@@ -9,6 +9,8 @@ again, in words meant for people: a malformed string, for one, makes the bare sc
 
 from __future__ import annotations
 
+import sys
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
@@ -17,6 +19,10 @@ try:
     import _json
 except ImportError:  # Another implementation of Python: slower, never different.
     _json = None  # type: ignore[assignment]
+
+_DEEPEST = 400
+"""Frames that reading may take, so that writing the same again stays below the interpreter's own
+limit of a thousand."""
 
 _BLANK = " \t\n\r"
 _INFINITY = float("inf")
@@ -28,6 +34,17 @@ def decode(data: bytes) -> Any:
     Like every CNI implementation we take no NaN and no Infinity. Of duplicate keys the last wins.
     """
     text = data.decode()
+    allowed = sys.getrecursionlimit()
+    sys.setrecursionlimit(_DEEPEST)
+    try:
+        return _decode(text)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+    finally:
+        sys.setrecursionlimit(allowed)
+
+
+def _decode(text: str) -> Any:
     if _json is not None:
         try:
             value, end = _scan(text, _skip_blank(text, 0))
@@ -37,10 +54,7 @@ def decode(data: bytes) -> Any:
             pass
     import json
 
-    try:
-        return json.loads(text, parse_constant=_refuse_constant, parse_float=_parse_float)
-    except RecursionError:
-        raise ValueError("nested too deeply") from None
+    return json.loads(text, parse_constant=_refuse_constant, parse_float=_parse_float)
 
 
 def encode(value: object) -> bytes:

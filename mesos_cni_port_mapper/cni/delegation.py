@@ -45,10 +45,17 @@ class Delegate(Value):
         try:
             return self._add(version), version
         except VersionRefusedError as refusal:
-            common = versions.newest_common(self.executable.supported_versions())
+            common = versions.newest_common(self._supported_versions())
             if common in ("", version):
                 raise refusal from None
             return self._add(common), common
+
+    def _supported_versions(self) -> list[str]:
+        try:
+            return self.executable.supported_versions()
+        except CniError:
+            # What the runtime should hear of is the refusal.
+            return []
 
     def _add(self, version: str) -> Result:
         netconf = render_netconf(self.outer, self.netconf, version)

@@ -12,8 +12,16 @@ _NOT_IN_INTERFACE_NAMES = frozenset("/: \"'\\")
 
 
 def is_name(text: str) -> bool:
-    """Tell whether ``text`` may name a container or a network."""
+    """Tell whether ``text`` may name a container."""
     return bool(text) and text[0] in _ALPHANUMERIC and _WORD.issuperset(text)
+
+
+def is_network_name(text: str) -> bool:
+    """Tell whether ``text`` may name a network.
+
+    Those of Mesos' own tests begin with ``__MESOS_TEST__``, which the library would not allow.
+    """
+    return is_name(text.lstrip("_"))
 
 
 def is_plugin_type(text: str) -> bool:

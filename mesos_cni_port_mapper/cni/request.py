@@ -15,7 +15,7 @@ from mesos_cni_port_mapper.cni.errors import (
     os_reason,
 )
 from mesos_cni_port_mapper.cni.fields import Section, shown
-from mesos_cni_port_mapper.cni.names import is_interface_name, is_name
+from mesos_cni_port_mapper.cni.names import is_interface_name, is_name, is_network_name
 from mesos_cni_port_mapper.linux.files import read_all
 from mesos_cni_port_mapper.value import Value
 
@@ -108,10 +108,10 @@ def make_request(
 ) -> Request:
     """Put a request together from parts that have been checked, and check the network's name."""
     name = Section(netconf).string("name")
-    if not is_name(name):
+    if not is_network_name(name):
         raise CniError(
             INVALID_CONFIGURATION,
-            f"name: {shown(name)} must begin with a letter or digit and hold letters, digits, "
+            f"name: {shown(name)} must begin with a letter, digit or '_' and hold letters, digits, "
             "'_', '.' and '-' only",
         )
     return Request(

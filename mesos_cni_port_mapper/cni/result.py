@@ -67,16 +67,20 @@ def encode_result(result: Result, version: str, declared: bool) -> dict[str, Any
 
 
 def address_of(result: Result, family: int, ifname: str) -> str:
-    """Return the container's first address of a family (4 or 6), without prefix, or "".
+    """Return the container's first address of a family (4 or 6), without prefix, or ""."""
+    for address in addresses_of(result, ifname):
+        if family_of(address) == family:
+            return address
+    return ""
+
+
+def addresses_of(result: Result, ifname: str) -> list[str]:
+    """Return the container's addresses, without prefix, in the result's order.
 
     Addresses of other interfaces than the container's ``ifname`` do not count: a bridge plugin may
     report the bridge's own. An entry that names no interface, or one that is not there, does.
     """
-    for address in _addresses(result, ifname):
-        plain, _ = split_prefix(address)
-        if family_of(plain) == family:
-            return plain
-    return ""
+    return [split_prefix(address)[0] for address in _addresses(result, ifname)]
 
 
 def _addresses(result: Result, ifname: str = "") -> list[str]:

@@ -9,7 +9,6 @@ ASSUMED = "0.2.0"
 """What a configuration without ``cniVersion`` means: the result shape of 0.1.0 and 0.2.0."""
 
 FIRST_WITH_CHECK = "0.4.0"
-FIRST_WITH_GC_AND_STATUS = "1.1.0"
 
 
 def order(version: str) -> int:

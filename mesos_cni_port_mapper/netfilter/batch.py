@@ -196,6 +196,9 @@ def _find_shadows(rules: Sequence[str], plan: Plan) -> list[str]:
 def _takes_port(rule: str, protocol: str, host_port: int, count: int) -> bool:
     """Tell whether a rule ends the way of packets for one of the ports, whatever else they are."""
     words = split_words(rule)
+    # To exclude a device, as the original's rules do, leaves all the others.
+    if words[:2] == ["!", "-i"]:
+        words = words[3:]
     # Up to the target such a rule is pairs of an option and its value.
     options = dict(zip(words[::2], words[1::2], strict=False))
     conditions = list(options)[: list(options).index("-j")] if "-j" in options else []

@@ -89,17 +89,14 @@ class Forwarder:
             return []
         file = self._lock()
         try:
-            losers = [
-                (loser, lost)
-                for loser, lost in self.ledger.owners(record.mappings)
-                if loser.attachment != record.attachment
-            ]
+            losers = self._other_owners(record)
+            if old is not None:
+                # Before its record is replaced: no other tells of ports it does not ask for again.
+                self.ledger.release(old)
             self._replace_entry(record)
             reduced = [_without(loser, lost) for loser, lost in losers]
             others = [_plan_of(loser) for loser in reduced]
             self._commit(_plan_of(record), others, afresh=not _has_rules(old))
-            if old is not None:
-                self.ledger.release(old)
             self.ledger.claim(record)
             for loser in reduced:
                 self.ledger.write(loser).close()
@@ -109,6 +106,13 @@ class Forwarder:
         finally:
             os.close(file)
         return [_takeover_notice(record, loser, lost) for loser, lost in losers]
+
+    def _other_owners(self, record: Record) -> list[tuple[Record, list[PortMapping]]]:
+        return [
+            (owner, mappings)
+            for owner, mappings in self.ledger.owners(record.mappings)
+            if mappings and owner.attachment != record.attachment
+        ]
 
     def _commit(self, plan: Plan, others: Sequence[Plan], afresh: bool) -> None:
         tools = self._tools()
@@ -122,7 +126,10 @@ class Forwarder:
             self.ledger.forget_chain(chain)
 
     def withdraw(self, attachment: Attachment, chain: str) -> None:
-        """Remove every rule of an attachment and give up its ports; nothing there is success."""
+        """Remove every rule of an attachment and give up its ports; nothing there is success.
+
+        Ports it was about to take from others go back to them.
+        """
         record = self.entry.record if self.entry else None
         if record is not None and not record.mappings:
             return
@@ -132,7 +139,9 @@ class Forwarder:
         tools = self._tools()
         file = self._lock()
         try:
-            self._forget_chains(tools.agree([plan_leaving(attachment, chain)]))
+            # An ADD that broke off may have taken the rules of others, and not their claims yet.
+            others = [_plan_of(owner) for owner, _ in self._other_owners(record)] if record else []
+            self._forget_chains(tools.agree([*others, plan_leaving(attachment, chain)]))
             if record is not None:
                 self.ledger.release(record)
         except OSError as error:

@@ -83,7 +83,14 @@ class Iptables(Value):
                 f"{self.save} cannot list the nat table (exit status {done.status})",
                 _words_of(done),
             )
-        return parse_listing(done.stdout)
+        try:
+            return _parse_whole(done.stdout)
+        except ValueError as error:
+            raise RulesUntouchedError(
+                RULES_FAILED,
+                f"{self.save} did not print the nat table: {error}",
+                done.stdout[:2000].decode(errors="replace").strip(),
+            ) from error
 
     def _commit(self, lines: Sequence[str]) -> str:
         """Commit a batch; return "" or, when it was refused, what the tool said."""
@@ -128,6 +135,17 @@ def find_iptables(environ: Mapping[str, str], seconds: float) -> Iptables | None
     if not (restore and save):
         return None
     return Iptables(restore=restore, save=save, environ=environ, seconds=seconds)
+
+
+def _parse_whole(data: bytes) -> Listing:
+    """Parse a listing that is complete: half a table would say that rules are gone.
+
+    Some versions of the nft variant print none, and succeed, where the table holds rules of nft(8).
+    """
+    lines = data.split(b"\n")
+    if b"*nat" not in lines or b"COMMIT" not in lines:
+        raise ValueError("its beginning or its end is missing")
+    return parse_listing(data)
 
 
 def _words_of(done: process.Finished) -> str:

@@ -160,7 +160,7 @@ class Ledger(Value):
         # A file that is not ours, or was cut short, claims nothing.
         if not isinstance(claims, dict):
             return {}
-        return {port: held for port, held in claims.items() if isinstance(held, dict)}
+        return {port: held for port, held in claims.items() if _is_claim(held)}
 
     def _write_claims(self, block: str, claims: Claims) -> None:
         path = f"{self.directory}/claims/{block}"
@@ -172,7 +172,7 @@ class Ledger(Value):
 
 def _is_claim(held: object) -> bool:
     return isinstance(held, dict) and all(
-        [isinstance(name, str) and name.isalnum() for name in held.values()]
+        isinstance(name, str) and name.isalnum() for name in held.values()
     )
 
 

@@ -83,12 +83,11 @@ def _parse_mapping(section: Section) -> PortMapping:
 
 def runs_of(mappings: Iterable[PortMapping]) -> tuple[PortRun, ...]:
     """Return the fewest runs that hold the same mappings, in order of protocol and host port."""
-    ordered = sorted(
-        [
-            (item.protocol, item.host_address, item.host_port, item.container_port)
-            for item in mappings
-        ]
-    )
+    members = [
+        (item.protocol, item.host_address, item.host_port, item.container_port) for item in mappings
+    ]
+    # A port of one address must be looked at before the same port of all: "" comes last.
+    ordered = sorted(members, key=lambda member: (member[0], not member[1], *member[1:]))
     runs: list[list[Any]] = []
     for protocol, host_address, host_port, container_port in ordered:
         if runs:

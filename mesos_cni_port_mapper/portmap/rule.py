@@ -5,7 +5,6 @@ from __future__ import annotations
 from mesos_cni_port_mapper.value import Value
 
 IPV4 = 4
-IPV6 = 6
 
 
 class Dnat(Value):
