@@ -1,0 +1,54 @@
+"""iptables-restore and iptables-save, stood in for by scripts that note what they are given."""
+
+from pathlib import Path
+
+from mesos_cni_port_mapper.netfilter.iptables import Iptables, find_iptables
+from tests.unit.children import write_script
+from tests.unit.nat_table import NatTable
+
+
+class FakeTools:
+    """Tools in a directory: what they answer is set here, and what they were given read back."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.statuses(0)
+        self.holds(NatTable())
+        self.restore(f"""
+            echo "restore $*" >>{directory}/log
+            cat >>{directory}/log
+            status=$(head -n 1 {directory}/statuses)
+            sed -i 1d {directory}/statuses
+            [ "$status" = 0 ] || echo "line 2 failed" >&2
+            exit ${{status:-0}}""")
+        self.save(f"""
+            echo "save $*" >>{directory}/log
+            cat {directory}/table""")
+
+    def restore(self, body: str) -> None:
+        write_script(self.directory / "iptables-restore", body)
+
+    def save(self, body: str) -> None:
+        write_script(self.directory / "iptables-save", body)
+
+    def statuses(self, *statuses: int) -> None:
+        """Have the runs of iptables-restore end so, one after the other."""
+        (self.directory / "statuses").write_text("".join(f"{status}\n" for status in statuses))
+
+    def holds(self, table: NatTable) -> None:
+        """Have iptables-save list a table."""
+        (self.directory / "table").write_bytes(table.save())
+
+    def tools(self, seconds: float = 10) -> Iptables:
+        environ = {
+            "PATH": f"{self.directory}:/usr/bin:/bin",
+            "XTABLES_LOCKFILE": f"{self.directory}/xtables.lock",
+        }
+        tools = find_iptables(environ, seconds)
+        assert tools is not None
+        return tools
+
+    @property
+    def log(self) -> list[str]:
+        log = self.directory / "log"
+        return log.read_text().splitlines() if log.exists() else []

@@ -1,0 +1,90 @@
+"""Rules in the words of iptables."""
+
+import pytest
+
+from mesos_cni_port_mapper.portmap.render import render_rule
+from mesos_cni_port_mapper.portmap.rule import Dnat, Jump, Return, Rule
+
+TAG = "container_id: web-1 network: net ifname: eth0"
+COMMENT = f'-m comment --comment "{TAG}"'
+ONE = Rule(
+    target=Dnat(address="192.0.2.2", first_port=80, matched_from=8080),
+    protocol="tcp",
+    host_port=8080,
+    tag=TAG,
+)
+TO_ONE = "-j DNAT --to-destination 192.0.2.2:80"
+
+
+@pytest.mark.parametrize(
+    ("rule", "text"),
+    [
+        pytest.param(ONE, f"-p tcp -m tcp --dport 8080 {COMMENT} {TO_ONE}", id="one port"),
+        pytest.param(
+            ONE.but(not_in_device="cni0"),
+            f"! -i cni0 -p tcp -m tcp --dport 8080 {COMMENT} {TO_ONE}",
+            id="an excluded device",
+        ),
+        pytest.param(
+            ONE.but(in_device="veth+", target=Return()),
+            f"-i veth+ -p tcp -m tcp --dport 8080 {COMMENT} -j RETURN",
+            id="a guard",
+        ),
+        pytest.param(
+            ONE.but(destination="198.51.100.1"),
+            f"-d 198.51.100.1 -p tcp -m tcp --dport 8080 {COMMENT} {TO_ONE}",
+            id="an address of the host",
+        ),
+        pytest.param(
+            ONE.but(protocol="sctp"),
+            f"-p sctp -m sctp --dport 8080 {COMMENT} {TO_ONE}",
+            id="another protocol",
+        ),
+        pytest.param(
+            ONE.but(port_count=3, target=Dnat(address="192.0.2.2", count=3, matched_from=8080)),
+            f"-p tcp -m tcp --dport 8080:8082 {COMMENT} -j DNAT --to-destination 192.0.2.2",
+            id="a run to itself",
+        ),
+        pytest.param(
+            ONE.but(
+                port_count=3,
+                target=Dnat(address="192.0.2.2", first_port=80, count=3, matched_from=8080),
+            ),
+            f"-p tcp -m tcp --dport 8080:8082 {COMMENT} "
+            "-j DNAT --to-destination 192.0.2.2:80-82/8080",
+            id="a run that is shifted",
+        ),
+        pytest.param(
+            ONE.but(
+                port_count=2,
+                target=Dnat(address="192.0.2.2", first_port=80, count=2, matched_from=8080),
+            ),
+            f"-p tcp -m tcp --dport 8080:8081 {COMMENT} "
+            "-j DNAT --to-destination 192.0.2.2:80-81/8080",
+            id="the shortest run",
+        ),
+        pytest.param(
+            ONE.but(target=Dnat(address="2001:db8::2", first_port=80)),
+            f"-p tcp -m tcp --dport 8080 {COMMENT} -j DNAT --to-destination [2001:db8::2]:80",
+            id="an IPv6 address with a port",
+        ),
+        pytest.param(
+            ONE.but(target=Dnat(address="2001:db8::2", count=2), port_count=2),
+            f"-p tcp -m tcp --dport 8080:8081 {COMMENT} -j DNAT --to-destination 2001:db8::2",
+            id="an IPv6 address without",
+        ),
+        pytest.param(
+            Rule(target=Jump(chain="CHAIN"), to_local_address=True),
+            "-m addrtype --dst-type LOCAL -j CHAIN",
+            id="the jump from PREROUTING",
+        ),
+        pytest.param(
+            Rule(target=Jump(chain="CHAIN"), not_destination="127.0.0.0/8", to_local_address=True),
+            "! -d 127.0.0.0/8 -m addrtype --dst-type LOCAL -j CHAIN",
+            id="the jump from OUTPUT",
+        ),
+        pytest.param(Rule(target=Return()), "-j RETURN", id="a rule for everything"),
+    ],
+)
+def test_a_rule_is_rendered(rule: Rule, text: str) -> None:
+    assert render_rule(rule) == text
