@@ -1,0 +1,104 @@
+"""What is in the bundle, what is not, and that it runs wherever it is put."""
+
+import json
+import subprocess
+from pathlib import Path
+
+from PyInstaller.archive.readers import CArchiveReader
+
+# Debian's libpython alone is 7.7 MB; with the two libraries that it needs and PyInstaller's loader,
+# 8.1 MB are not ours to save.
+MAX_BYTES = 9_000_000
+MAX_FILES = 14
+
+
+def files(directory: Path) -> list[Path]:
+    return [path for path in directory.rglob("*") if path.is_file()]
+
+
+def assert_answers_version(program: Path) -> None:
+    answer = subprocess.run(
+        [program],
+        env={"CNI_COMMAND": "VERSION"},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        check=False,
+        timeout=60,
+    )
+
+    assert (answer.returncode, answer.stderr) == (0, b"")
+    version = json.loads(answer.stdout)
+    assert version["cniVersion"] in version["supportedVersions"]
+
+
+def test_the_build_writes_the_program_and_its_library_and_nothing_else(bundle: Path) -> None:
+    names = {path.name for path in bundle.iterdir()}
+
+    assert names == {"mesos-cni-port-mapper", ".mesos-cni-port-mapper-lib"}
+
+
+def test_the_bundle_is_small(bundle: Path) -> None:
+    found = files(bundle)
+
+    assert len(found) <= MAX_FILES
+    assert sum(path.stat().st_size for path in found) <= MAX_BYTES
+
+
+def test_the_bundle_has_no_library_that_start_up_would_pay_for(bundle: Path) -> None:
+    unwanted = ("_ctypes", "_hashlib", "_ssl", "libcrypto", "libffi", "libssl")
+
+    assert [path for path in files(bundle) if path.name.startswith(unwanted)] == []
+
+
+def test_nothing_runs_before_our_first_line(program: Path) -> None:
+    scripts = [name for name, entry in CArchiveReader(str(program)).toc.items() if entry[-1] == "s"]
+
+    assert scripts == ["pyiboot01_bootstrap", "__main__"]
+
+
+def test_error_paths_find_their_modules_and_start_up_finds_no_heavy_ones(program: Path) -> None:
+    modules = set(CArchiveReader(str(program)).open_embedded_archive("PYZ.pyz").toc)
+
+    assert {"json", "json.decoder", "linecache", "re", "tokenize", "traceback"} <= modules
+    assert modules.isdisjoint({"ctypes", "dataclasses", "inspect", "subprocess", "typing"})
+
+
+def test_the_program_answers(program: Path) -> None:
+    assert_answers_version(program)
+
+
+def test_a_request_that_is_not_json_is_refused_in_json(program: Path) -> None:
+    attachment = {"CNI_CONTAINERID": "web-1", "CNI_NETNS": "/run/netns/web-1", "CNI_IFNAME": "eth0"}
+
+    answer = subprocess.run(
+        [program],
+        env={"CNI_COMMAND": "ADD", "CNI_PATH": "/nowhere", **attachment},
+        input=b'{"cniVersion": "1.0.0',
+        capture_output=True,
+        check=False,
+        timeout=60,
+    )
+
+    assert answer.returncode == 1
+    assert json.loads(answer.stdout)["code"] == 6
+
+
+def test_a_copy_answers_where_it_was_copied_to(bundle: Path, tmp_path: Path) -> None:
+    subprocess.run(["cp", "-a", f"{bundle}/.", tmp_path], check=True)
+
+    assert_answers_version(tmp_path / "mesos-cni-port-mapper")
+
+
+def test_a_link_to_the_program_answers(program: Path, tmp_path: Path) -> None:
+    link = tmp_path / "port-mapper"
+    link.symlink_to(program)
+
+    assert_answers_version(link)
+
+
+def test_the_one_file_answers_alone(one_file: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "port-mapper"
+    copy.write_bytes(one_file.read_bytes())
+    copy.chmod(0o755)
+
+    assert_answers_version(copy)
