@@ -1,0 +1,61 @@
+"""What is compared, and what is expected of it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+PortMapping = tuple[int, int]
+"""A host port and the container port that it leads to."""
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """An ADD and the DEL after it, for one container on a host in a certain state.
+
+    With a neighbour, both sides find the chains that containers share. Without, ours makes and
+    removes its own each time; portmap leaves its behind.
+    """
+
+    work: str
+    mappings: tuple[PortMapping, ...]
+    snat: bool = True
+    neighbour: bool = True
+    foreign_rules: int = 0
+    expected: float | None = None
+
+    @property
+    def peer(self) -> str:
+        """Name the other side."""
+        return "portmap" if self.snat else "portmap snat=false"
+
+
+def _scattered(count: int, expected: float | None = None) -> Scenario:
+    # Out of the range that a Mesos agent offers unless told otherwise.
+    mappings = tuple((31000 + 10 * index, 8000 + 3 * index) for index in range(count))
+    return Scenario(f"{count} scattered", mappings, expected=expected)
+
+
+EXPECTED_OF_VERSION = 1.15
+"""Against a frozen program that does nothing: what the plugin's own modules may add."""
+
+_EXPECTATIONS = (_scattered(1, 0.60), _scattered(10, 0.25), _scattered(100, 0.05))
+
+# portmap masquerades unless told not to, with rules of its own for that. Without, both sides make
+# the same rules.
+_LIKE_FOR_LIKE = tuple(replace(item, snat=False, expected=None) for item in _EXPECTATIONS)
+
+_CONSECUTIVE = tuple((31000 + index, 31000 + index) for index in range(100))
+_FAR_APART = tuple((1500 + 640 * index, 8000 + 3 * index) for index in range(100))
+_OTHERS = (
+    Scenario("100 consecutive", _CONSECUTIVE, snat=False),
+    Scenario("100 far apart", _FAR_APART, snat=False),
+    replace(_scattered(1), work="1, no neighbour", neighbour=False),
+    replace(_scattered(1), work="1, 600 foreign rules", foreign_rules=600),
+    replace(_scattered(10), work="10, 600 foreign rules", foreign_rules=600),
+)
+
+
+def scenarios(variant: str, *, quick: bool) -> Sequence[Scenario]:
+    """Return what is measured with a variant of iptables: everything with Debian's default."""
+    if quick or variant != "nft":
+        return _EXPECTATIONS
+    return _EXPECTATIONS + _LIKE_FOR_LIKE + _OTHERS

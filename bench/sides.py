@@ -1,0 +1,85 @@
+"""The two sides of a comparison: how each plugin is asked for the same port mappings."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from bench.scenarios import PortMapping
+from tests.support.plugin import PLUGIN_DIRECTORY
+
+_DIST = Path(__file__).resolve().parents[1] / "dist"
+OURS = _DIST / "plugins" / "mesos-cni-port-mapper"
+NOTHING = _DIST / "gates" / "nothing"
+PORTMAP = Path(PLUGIN_DIRECTORY, "portmap")
+DELEGATE = Path(PLUGIN_DIRECTORY, "static")
+
+_VERSION = "1.0.0"
+
+
+class Side(ABC):
+    """A plugin in front of, or chained after, whatever gave a container its address."""
+
+    program: Path
+
+    @abstractmethod
+    def netconf(self, address: str, mappings: Sequence[PortMapping]) -> dict[str, Any]:
+        """Return the configuration for a container with this address."""
+
+    @abstractmethod
+    def rules(self, mappings: Sequence[PortMapping]) -> int:
+        """Return how many DNAT rules the mappings should take."""
+
+
+class PortMapper(Side):
+    """Ours, with a delegate that knows its answer beforehand. Its two runs are in our times."""
+
+    program = OURS
+
+    def netconf(self, address: str, mappings: Sequence[PortMapping]) -> dict[str, Any]:
+        ports = [
+            {"host_port": host_port, "container_port": port, "protocol": "tcp"}
+            for host_port, port in mappings
+        ]
+        return {
+            "cniVersion": _VERSION,
+            "name": "net",
+            "type": OURS.name,
+            "chain": "MESOS-NET",
+            "delegate": {
+                "type": DELEGATE.name,
+                "ipam": {"type": DELEGATE.name, "addresses": [{"address": address}]},
+            },
+            "args": {"org.apache.mesos": {"network_info": {"port_mappings": ports}}},
+        }
+
+    def rules(self, mappings: Sequence[PortMapping]) -> int:
+        """Count the runs: a mapping that continues the one before it takes no rule of its own."""
+        continued = {(host_port + 1, port + 1) for host_port, port in mappings}
+        return len(set(mappings) - continued)
+
+
+class Portmap(Side):
+    """The reference plugin, chained: the address comes in ``prevResult`` and costs it nothing."""
+
+    program = PORTMAP
+
+    def __init__(self, *, snat: bool) -> None:
+        self._snat = snat
+
+    def netconf(self, address: str, mappings: Sequence[PortMapping]) -> dict[str, Any]:
+        ports = [
+            {"hostPort": host_port, "containerPort": port, "protocol": "tcp"}
+            for host_port, port in mappings
+        ]
+        return {
+            "cniVersion": _VERSION,
+            "name": "net",
+            "type": PORTMAP.name,
+            "snat": self._snat,
+            "runtimeConfig": {"portMappings": ports},
+            "prevResult": {"cniVersion": _VERSION, "ips": [{"address": address}], "dns": {}},
+        }
+
+    def rules(self, mappings: Sequence[PortMapping]) -> int:
+        return len(mappings)
