@@ -17,7 +17,6 @@ from mesos_cni_port_mapper.cni.errors import (
     os_reason,
 )
 from mesos_cni_port_mapper.linux.lock import LockHeldError
-from mesos_cni_port_mapper.netfilter.batch import find_differences
 from mesos_cni_port_mapper.netfilter.outcome import RulesUntouchedError
 from mesos_cni_port_mapper.portmap.plan import plan_forwarding, plan_leaving
 
@@ -163,6 +162,8 @@ class Forwarder:
 
     def differences(self, record: Record) -> list[str]:
         """Name everything in which the kernel differs from what a record asks for."""
+        from mesos_cni_port_mapper.netfilter.differences import find_differences
+
         return find_differences(self._tools().listing(), _plan_of(record))
 
     def _tools(self) -> Iptables:

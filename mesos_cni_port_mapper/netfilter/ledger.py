@@ -141,13 +141,17 @@ class Ledger(Value):
     def release(self, record: Record) -> None:
         """Give up the ports that still belong to the record's attachment."""
         name = record_name(record.attachment)
+        left = []
         for block, members in _by_block(record.mappings).items():
             claims = self._claims(block)
             for mapping in members:
                 holders = claims.get(str(mapping.host_port), {})
                 if holders.get(mapping.host_address) == name:
                     del holders[mapping.host_address]
-            self._write_claims(block, {port: held for port, held in claims.items() if held})
+            left.append((block, {port: held for port, held in claims.items() if held}))
+        # The empty ones first: they make the room that writing takes where none is left.
+        for block, claims in sorted(left, key=lambda item: bool(item[1])):
+            self._write_claims(block, claims)
 
     def _path_of(self, attachment: Attachment) -> str:
         return f"{self.directory}/attachments/{record_name(attachment)}"

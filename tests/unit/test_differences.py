@@ -2,7 +2,8 @@
 
 import pytest
 
-from mesos_cni_port_mapper.netfilter.batch import find_differences, plan_first_insertion
+from mesos_cni_port_mapper.netfilter.batch import plan_first_insertion
+from mesos_cni_port_mapper.netfilter.differences import find_differences
 from mesos_cni_port_mapper.portmap.attachment import Attachment
 from mesos_cni_port_mapper.portmap.mapping import PortMapping
 from mesos_cni_port_mapper.portmap.plan import plan_forwarding
