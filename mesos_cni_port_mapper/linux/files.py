@@ -70,7 +70,7 @@ def remove(path: str) -> None:
     """Remove a file; one that is not there is fine."""
     try:
         os.unlink(path)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         pass
 
 

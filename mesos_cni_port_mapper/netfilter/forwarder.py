@@ -136,7 +136,7 @@ class Forwarder:
             # Rules cannot exist that no tool here could have made and no record tells of.
             return
         tools = self._tools()
-        file = self._lock()
+        file = self._lock_if_there_is_state()
         try:
             # An ADD that broke off may have taken the rules of others, and not their claims yet.
             others = [_plan_of(owner) for owner, _ in self._other_owners(record)] if record else []
@@ -146,7 +146,8 @@ class Forwarder:
         except OSError as error:
             raise self._io_failure(error) from error
         finally:
-            os.close(file)
+            if file is not None:
+                os.close(file)
 
     def close(self, forget: Attachment | None = None) -> None:
         """Give the record's lock back, and forget an attachment of which nothing is left."""
@@ -203,6 +204,15 @@ class Forwarder:
             raise RulesUntouchedError(
                 IO_FAILURE, f"stateDir: cannot lock {self.ledger.directory}", os_reason(error)
             ) from error
+
+    def _lock_if_there_is_state(self) -> int | None:
+        """Take the ledger's lock; where none can be kept nobody else has it, and DEL needs none."""
+        try:
+            return self._lock()
+        except RulesUntouchedError as error:
+            if error.code == IO_FAILURE and self.entry is None:
+                return None
+            raise
 
     def _io_failure(self, error: OSError) -> CniError:
         return CniError(
