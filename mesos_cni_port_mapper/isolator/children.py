@@ -1,0 +1,142 @@
+"""Children: forks of this process for a moment's work, and waiting for them or for programs.
+
+A fork dies with us by the kernel's parent-death signal, which follows the thread that forked: that
+must be one that stays, asyncio's own and never a pool's. A child leads a process group, and the
+whole group is killed when it is late or nobody waits for it any more.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import json
+import os
+import signal
+from collections.abc import Callable
+from typing import NoReturn
+
+from mesos_cni_port_mapper.linux import syscalls
+from mesos_cni_port_mapper.linux.files import write_all
+
+_NOT_STARTED = 127
+
+
+def fork(work: Callable[[], None]) -> int:
+    """Run ``work`` in a child and return its PID; for it to end early is to raise or to exec."""
+    parent = os.getpid()
+    # A handler of ours must not run in the child: asyncio's would wake our loop up through it.
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+    try:
+        pid = os.fork()
+        if pid == 0:
+            _be_child(work, parent)
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+    # Both sides do this, or a group that is killed at once might not be one yet.
+    with contextlib.suppress(OSError):
+        os.setpgid(pid, pid)
+    return pid
+
+
+async def finish(pid: int, seconds: float) -> int:
+    """Wait for a child and return its exit status, or minus the signal that ended it.
+
+    Raises ``TimeoutError``. After that, or when cancelled, its process group has been killed.
+    """
+    try:
+        async with asyncio.timeout(seconds):
+            await _end_of(pid)
+    except BaseException:
+        _kill(pid)
+        raise
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+
+async def perform(work: Callable[[], bytes | None], seconds: float) -> bytes:
+    """Run ``work`` in a child of its own and return what it returned; its ``OSError`` is raised.
+
+    What enters a namespace does so in here, because a namespace once entered is easy to forget to
+    leave.
+    """
+    answer = os.memfd_create("answer")
+    try:
+        status = await finish(fork(lambda: _report(work, answer)), seconds)
+        return _outcome(answer, status)
+    finally:
+        os.close(answer)
+
+
+def perform_now(work: Callable[[], bytes | None]) -> bytes:
+    """Do as ``perform`` does, but wait: for work that takes no time and can hang on nothing."""
+    answer = os.memfd_create("answer")
+    try:
+        pid = fork(lambda: _report(work, answer))
+        status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+        return _outcome(answer, status)
+    finally:
+        os.close(answer)
+
+
+def content_of(file: int) -> bytes:
+    """Return all that was written to a memory file."""
+    return os.pread(file, os.fstat(file).st_size, 0)
+
+
+def _be_child(work: Callable[[], None], parent: int) -> NoReturn:
+    try:
+        signal.set_wakeup_fd(-1)
+        for number in signal.valid_signals():
+            if signal.getsignal(number) not in (signal.SIG_DFL, None):
+                signal.signal(number, signal.SIG_DFL)
+        os.setpgid(0, 0)
+        syscalls.die_with_parent()
+        signal.pthread_sigmask(signal.SIG_SETMASK, ())
+        # It may have died before we asked to be told.
+        if os.getppid() == parent:
+            work()
+            os._exit(0)
+    finally:
+        # Whatever happens, a child must never return into its parent's code.
+        os._exit(_NOT_STARTED)
+
+
+def _report(work: Callable[[], bytes | None], answer: int) -> None:
+    try:
+        write_all(answer, b"+" + (work() or b""))
+    except OSError as error:
+        filename = None if error.filename is None else str(error.filename)
+        write_all(answer, b"-" + json.dumps([error.errno, error.strerror, filename]).encode())
+
+
+def _outcome(answer: int, status: int) -> bytes:
+    content = content_of(answer)
+    if content[:1] == b"+":
+        return content[1:]
+    if content[:1] == b"-":
+        number, words, filename = json.loads(content[1:])
+        raise OSError(number, words, filename)
+    raise OSError(errno.ECHILD, f"a child of ours ended with status {status}")
+
+
+async def _end_of(pid: int) -> None:
+    loop = asyncio.get_running_loop()
+    ended: asyncio.Future[None] = loop.create_future()
+    pidfd = os.pidfd_open(pid)
+    try:
+        loop.add_reader(pidfd, _note, ended)
+        await ended
+    finally:
+        loop.remove_reader(pidfd)
+        os.close(pidfd)
+
+
+def _note(ended: asyncio.Future[None]) -> None:
+    if not ended.done():
+        ended.set_result(None)
+
+
+def _kill(pid: int) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(pid, signal.SIGKILL)
+    os.waitpid(pid, 0)

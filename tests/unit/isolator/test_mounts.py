@@ -1,0 +1,76 @@
+import json
+from pathlib import Path
+
+from mesos_cni_port_mapper.isolator.counters import FIELDS, sum_counters
+from mesos_cni_port_mapper.isolator.mounts import (
+    Mount,
+    is_mount_point,
+    is_namespace,
+    is_shared_alone,
+    parse_mountinfo,
+    read_mounts,
+)
+
+TABLE = """\
+22 1 254:0 / / rw,relatime shared:1 - ext4 /dev/vda rw
+30 22 0:25 / /run rw,nosuid shared:5 master:1 - tmpfs tmpfs rw
+41 30 0:25 /a\\040b /run/a\\040b rw shared:9 - tmpfs tmpfs rw
+42 30 0:25 /c /run/c rw shared:5 - tmpfs tmpfs rw
+43 30 0:25 /d /run/d rw master:5 propagate_from:1 - tmpfs tmpfs rw
+44 43 0:25 /e /run/d rw - tmpfs tmpfs rw
+"""
+MOUNTS = parse_mountinfo(TABLE)
+
+
+def test_a_mount_table_is_read() -> None:
+    assert MOUNTS[1] == Mount(30, 22, "/run", 5)
+    assert MOUNTS[2] == Mount(41, 30, "/run/a b", 9)
+    assert MOUNTS[4] == Mount(43, 30, "/run/d", None)
+
+
+def test_a_root_must_be_shared_and_not_with_what_it_is_in() -> None:
+    assert is_shared_alone(MOUNTS, "/run/a b")
+    assert not is_shared_alone(MOUNTS, "/run/c")
+    assert not is_shared_alone(MOUNTS, "/run/d")
+    assert not is_shared_alone(MOUNTS, "/run/e")
+    assert (is_mount_point(MOUNTS, "/run/d"), is_mount_point(MOUNTS, "/run/e")) == (True, False)
+
+
+def test_this_machines_table_can_be_read() -> None:
+    assert is_mount_point(read_mounts(), "/")
+
+
+def test_a_namespaces_handle_is_told_from_a_file_and_a_link(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    (tmp_path / "link").symlink_to("/proc/self/ns/net")
+
+    assert not is_namespace(tmp_path / "file")
+    assert not is_namespace(tmp_path / "link")
+    assert not is_namespace(tmp_path / "absent")
+
+
+COUNTERS = """\
+Inter-|   Receive                                                |  Transmit
+ face |bytes    packets errs drop fifo frame compressed multicast|bytes    packets errs drop fifo colls carrier compressed
+    lo:      99       9    9    9    0     0          0         0       99       9    9    9    0     0       0          0
+  eth0:     614       5    1    2    0     0          0         0      382       6    3    4    0     0       0          0
+  eth1:1000000000       1    0    0    0     0          0         0        1       1    0    0    0     0       0          0
+"""  # noqa: E501 - the kernel's
+
+
+def test_the_counters_of_the_containers_interfaces_are_added_up() -> None:
+    one = {
+        "net_rx_bytes": 614,
+        "net_rx_packets": 5,
+        "net_rx_errors": 1,
+        "net_rx_dropped": 2,
+        "net_tx_bytes": 382,
+        "net_tx_packets": 6,
+        "net_tx_errors": 3,
+        "net_tx_dropped": 4,
+    }
+
+    assert sum_counters(COUNTERS, {"eth0"}) == one
+    both = sum_counters(COUNTERS, {"eth0", "eth1", "eth2"})
+    assert json.dumps([both["net_rx_packets"], both["net_tx_bytes"]]) == "[6, 383]"
+    assert sum_counters("", {"eth0"}) == dict.fromkeys(FIELDS, 0)
