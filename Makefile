@@ -13,6 +13,7 @@ PARALLEL ?= --numprocesses 2 --dist loadscope
 PACKAGE := mesos_cni_port_mapper
 PLUGIN := dist/plugins/mesos-cni-port-mapper
 ONE_FILE := dist/onefile/mesos-cni-port-mapper
+TOOL := dist/bin/mesos-cni
 GATES := dist/gates/nothing dist/gates/loaded-modules
 VERSION = $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' $(PACKAGE)/__init__.py)
 
@@ -33,7 +34,7 @@ lock: setup ## resolve the dependencies of pyproject.toml anew
 	build/lock.sh
 
 .PHONY: build
-build: $(PLUGIN) $(ONE_FILE) ## the programs, frozen: dist/plugins and dist/onefile
+build: $(PLUGIN) $(ONE_FILE) $(TOOL) ## the programs, frozen: dist/plugins, dist/onefile, dist/bin
 
 .PHONY: gates
 gates: $(GATES) ## programs that only tests and benchmarks run: dist/gates
@@ -43,9 +44,9 @@ gates: $(GATES) ## programs that only tests and benchmarks run: dist/gates
 FREEZE = PYINSTALLER_CONFIG_DIR=.build/$(1)-cache PYINSTALLER_ZLIB_COMPRESSION_LEVEL=0 $(VENV) -m PyInstaller --clean --noconfirm \
 	--log-level ERROR --distpath dist --workpath .build/$(1) build/pyinstaller.spec
 
-$(PLUGIN) $(ONE_FILE) &: $(SOURCES) | setup
+$(PLUGIN) $(ONE_FILE) $(TOOL) &: $(SOURCES) | setup
 	$(call FREEZE,plugins)
-	@touch $(PLUGIN) $(ONE_FILE)
+	@touch $(PLUGIN) $(ONE_FILE) $(TOOL)
 
 $(GATES) &: $(SOURCES) $(wildcard build/gates/*.py) | setup
 	$(call FREEZE,gates) -- --gates

@@ -1,0 +1,112 @@
+"""The entry point of `mesos-cni`."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+
+import click
+
+from mesos_cni_port_mapper import __version__
+from mesos_cni_port_mapper.cli.flags import Flags, global_flags, rewrite_booleans
+from mesos_cni_port_mapper.harness.errors import HarnessError, one_line
+
+PROGRAM = "mesos-cni"
+COMMANDS = {
+    "agent": "agent",
+    "cleanup": "cleanup",
+    "exec": "enter",
+    "kill": "kill",
+    "logs": "logs",
+    "networks": "networks",
+    "ps": "ps",
+    "recover": "recover",
+    "run": "run",
+    "status": "status",
+    "usage": "usage",
+    "wait": "wait",
+}
+"""Which module of this package a command is in, as its ``command``."""
+
+
+class _Commands(click.Group):
+    """The commands, each imported when it is asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        return sorted(COMMANDS)
+
+    def get_command(
+        self,
+        ctx: click.Context,  # noqa: ARG002 - click's signature
+        cmd_name: str,
+    ) -> click.Command | None:
+        module = COMMANDS.get(cmd_name)
+        if module is None:
+            return None
+        found: click.Command = importlib.import_module(
+            f"mesos_cni_port_mapper.cli.{module}"
+        ).command
+        return found
+
+
+def _program() -> click.Group:
+    return _Commands(
+        PROGRAM,
+        params=[
+            *global_flags(),
+            click.Option(
+                ["--version"],
+                is_flag=True,
+                is_eager=True,
+                expose_value=False,
+                callback=_print_version,
+                help="Print the version and leave.",
+            ),
+        ],
+        help="Run containers on CNI networks as a Mesos agent would, without Mesos.",
+        context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    )
+
+
+def _print_version(ctx: click.Context, _parameter: click.Parameter, given: bool) -> None:
+    if given:
+        click.echo(f"{PROGRAM} {__version__}")
+        ctx.exit()
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command and return the exit status."""
+    try:
+        status = _program().main(
+            rewrite_booleans(arguments), PROGRAM, standalone_mode=False, obj=Flags()
+        )
+    except click.ClickException as error:
+        return _complain(error.format_message(), error.exit_code)
+    except click.Abort:
+        return 130
+    except HarnessError as error:
+        return _complain(str(error), error.status)
+    except BrokenPipeError:
+        # Whoever read our output has left, and asks for no more of it.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return 141
+    except OSError as error:
+        return _complain(one_line(error), 1)
+    return status if isinstance(status, int) else 0
+
+
+def _complain(words: str, status: int) -> int:
+    line = " ".join(words.split())
+    sys.stderr.write(f"{PROGRAM}: {line}\n")
+    return status
+
+
+def main() -> None:
+    """Run the command of this process."""
+    sys.exit(run(sys.argv[1:]))
+
+
+if __name__ == "__main__":
+    main()

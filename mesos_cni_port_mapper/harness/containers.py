@@ -1,0 +1,184 @@
+"""What is known of each container, read from its directory: no monitor or agent is asked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from mesos_cni_port_mapper.cni.errors import CniError
+from mesos_cni_port_mapper.harness import state
+from mesos_cni_port_mapper.harness.errors import HarnessError, UnknownContainerError
+from mesos_cni_port_mapper.harness.identity import Identity, decode_identity, is_running
+from mesos_cni_port_mapper.harness.spec import Spec, decode_spec
+from mesos_cni_port_mapper.harness.state import Directory
+
+STARTING = "starting"
+RUNNING = "running"
+STOPPING = "stopping"
+EXITED = "exited"
+LOST = "lost"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ending:
+    """How a container ended: ``status`` as a shell counts it, or unknown when nobody saw it.
+
+    ``error`` is why it could not be detached, or started; it is empty for one that could.
+    """
+
+    status: int | None
+    finished: float
+    detached: bool = True
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Container:
+    """A container as its directory shows it at one moment.
+
+    ``state`` is one of: starting; running; stopping, that is ended and being detached; exited; and
+    lost, when there is neither a monitor to tell how it ended nor a record of it: `recover` helps.
+    """
+
+    spec: Spec
+    state: str
+    monitored: bool
+    created: float
+    settings: Mapping[str, Any]
+    monitor: Identity | None
+    init: Identity | None
+    started: float | None
+    network_infos: Sequence[Mapping[str, Any]]
+    environment: Mapping[str, str]
+    ending: Ending | None
+
+    @property
+    def container_id(self) -> str:
+        """Return the container's ID."""
+        return self.spec.container_id
+
+    @property
+    def pid(self) -> int | None:
+        """Return the host's PID of init, while there is one."""
+        return self.init.pid if self.init and self.state in (STARTING, RUNNING) else None
+
+
+def state_of(*, monitored: bool, init_runs: bool, attached: bool, ended: bool) -> str:
+    """Decide what a container is doing."""
+    if ended:
+        return EXITED
+    if init_runs and attached:
+        return RUNNING
+    if monitored:
+        return STOPPING if attached else STARTING
+    return LOST
+
+
+def inspect(runtime_dir: str, container_id: str) -> Container:
+    """Look at one container."""
+    return look_at(state.directory_of(runtime_dir, container_id))
+
+
+def list_containers(runtime_dir: str) -> tuple[list[Container], list[str]]:
+    """Look at all containers; return also what is wrong with those that cannot be read."""
+    found, problems = [], []
+    for directory in state.directories(runtime_dir):
+        try:
+            found.append(look_at(directory))
+        except UnknownContainerError:
+            continue  # Removed since.
+        except HarnessError as error:
+            problems.append(str(error))
+    return found, problems
+
+
+def look_at(directory: Directory) -> Container:
+    """Read a container's directory."""
+    # The lock before the records: what a monitor writes last is there when it is gone.
+    monitored = state.is_locked(directory)
+    document = directory.read(state.SPEC)
+    if document is None:
+        if not directory.path.exists():
+            raise UnknownContainerError(directory.container_id)
+        raise HarnessError(f"{directory.file(state.SPEC)} is missing")
+    spec = _spec(directory, document)
+    init = _identity(directory, state.INIT)
+    init_runs = init is not None and is_running(init)
+    attached = directory.read(state.ATTACHED)
+    ending = _ending(directory)
+    if not monitored and not ending and state.is_locked(directory):
+        monitored = True  # Taken over since.
+    return Container(
+        spec=spec,
+        state=state_of(
+            monitored=monitored,
+            init_runs=init_runs,
+            attached=attached is not None,
+            ended=ending is not None,
+        ),
+        monitored=monitored,
+        created=document.get("created", 0.0),
+        settings=document.get("settings") or {},
+        monitor=_identity(directory, state.MONITOR),
+        init=init,
+        started=attached.get("started") if attached else None,
+        network_infos=(attached or {}).get("network_infos") or (),
+        environment=(attached or {}).get("environment") or {},
+        ending=ending,
+    )
+
+
+def monitor_of(directory: Directory) -> Identity | None:
+    """Return which process the monitor is, or was."""
+    return _identity(directory, state.MONITOR)
+
+
+def init_status(directory: Directory) -> int | None:
+    """Return what init saw the command end with, or nothing when it did not live to see it."""
+    text = (directory.read_bytes(state.INIT_STATUS) or b"").strip()
+    return int(text) if text.isdigit() else None
+
+
+def status_of(returncode: int) -> int:
+    """Return an exit status as a shell counts it: 128 and the signal for a process it ended."""
+    return returncode if returncode >= 0 else 128 - returncode
+
+
+def last_words(directory: Directory, limit: int = 2000) -> str:
+    """Return the end of the monitor's log, for a monitor that died without a word of its own."""
+    data = directory.read_bytes(state.LOG) or b""
+    return data[-limit:].decode(errors="replace").strip()
+
+
+def _spec(directory: Directory, document: dict[str, Any]) -> Spec:
+    try:
+        spec = decode_spec(document.get("spec") or {})
+    except CniError as error:
+        raise HarnessError(f"{directory.file(state.SPEC)}: {error.msg}") from error
+    if spec.container_id != directory.container_id:
+        complaint = f"is of another container, {spec.container_id!r}"
+        raise HarnessError(f"{directory.file(state.SPEC)}: {complaint}")
+    return spec
+
+
+def _identity(directory: Directory, name: str) -> Identity | None:
+    document = directory.read(name)
+    if document is None:
+        return None
+    try:
+        return decode_identity(document)
+    except CniError as error:
+        raise HarnessError(f"{directory.file(name)}: {error.msg}") from error
+
+
+def _ending(directory: Directory) -> Ending | None:
+    document = directory.read(state.EXIT)
+    if document is None:
+        return None
+    return Ending(
+        status=document.get("status"),
+        finished=document.get("finished", 0.0),
+        detached=document.get("detached") is not False,
+        error=document.get("error", ""),
+    )

@@ -1,0 +1,230 @@
+"""A container's directory, and the records in it.
+
+::
+
+    <runtime_dir>/containers/ID/lock         held by the monitor for as long as it lives
+                                spec.json       what was asked for, and the isolator's settings
+                                monitor.json    which process the monitor is
+                                init.json       which process init is, once there is one
+                                attached.json   the networks it has, once the command runs
+                                init-status     what init saw the command end with
+                                exit.json       how it ended, and whether it was detached
+                                stdout, stderr  the command's output
+                                monitor.log     what the monitor had to say
+
+The directory appears complete, with its lock held and its specification written, by one rename.
+Nothing here follows a symbolic link.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import os
+import stat
+import struct
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mesos_cni_port_mapper.cni import codec
+from mesos_cni_port_mapper.harness.errors import HarnessError, UnknownContainerError, one_line
+from mesos_cni_port_mapper.linux import files
+
+SPEC, MONITOR, INIT, ATTACHED, EXIT = (
+    "spec.json",
+    "monitor.json",
+    "init.json",
+    "attached.json",
+    "exit.json",
+)
+INIT_STATUS, STDOUT, STDERR, LOG, LOCK = "init-status", "stdout", "stderr", "monitor.log", "lock"
+
+_NEW = ".new-"
+# struct flock: type, whence, start, length, pid. Of this kind, an open file's and not a process'.
+_FLOCK = "hhqqi4x"
+
+
+@dataclass(frozen=True, slots=True)
+class Directory:
+    """One container's directory; that it exists is not said by that."""
+
+    path: Path
+
+    @property
+    def container_id(self) -> str:
+        """Return the container's ID."""
+        return self.path.name
+
+    def file(self, name: str) -> str:
+        """Return the path of a file in it."""
+        return str(self.path / name)
+
+    def read(self, name: str) -> dict[str, Any] | None:
+        """Return a record, or nothing when there is none; a broken one is a ``HarnessError``."""
+        data = self.read_bytes(name)
+        if data is None:
+            return None
+        try:
+            document = codec.decode(data)
+        except ValueError as error:
+            raise HarnessError(f"{self.file(name)}: {error}") from error
+        if not isinstance(document, dict):
+            raise HarnessError(f"{self.file(name)}: must be an object")
+        return document
+
+    def read_bytes(self, name: str) -> bytes | None:
+        """Return the content of a file, or nothing when there is none."""
+        try:
+            file = os.open(self.file(name), os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except OSError as error:
+            raise HarnessError(one_line(error)) from error
+        try:
+            return files.read_all(file)
+        except OSError as error:
+            raise HarnessError(f"{self.file(name)}: {error.strerror}") from error
+        finally:
+            os.close(file)
+
+    def write(self, name: str, document: dict[str, Any]) -> None:
+        """Write a record; who reads it meanwhile sees the old or the new one."""
+        files.write_atomic(self.file(name), codec.encode(document) + b"\n")
+
+    def create(self, name: str) -> int:
+        """Create a file that is not there yet and return it open, for appending."""
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC
+        return os.open(self.file(name), flags, 0o600)
+
+    def append(self, name: str) -> int:
+        """Return a file open for appending."""
+        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
+        return os.open(self.file(name), flags, 0o600)
+
+    def remove(self) -> None:
+        """Remove the directory with all that is in it."""
+        import shutil  # With its compressors it takes a while to import, and few commands remove.
+
+        shutil.rmtree(self.path, ignore_errors=True)
+
+
+def containers_root(runtime_dir: str) -> Path:
+    """Return the directory of all containers' directories."""
+    return Path(runtime_dir) / "containers"
+
+
+def directory_of(runtime_dir: str, container_id: str) -> Directory:
+    """Return the directory of a container that exists; the ID must have been checked."""
+    directory = Directory(containers_root(runtime_dir) / container_id)
+    if not _is_directory(directory.path):
+        raise UnknownContainerError(container_id)
+    return directory
+
+
+def directories(runtime_dir: str) -> list[Directory]:
+    """Return the directories of all containers, in order of their IDs."""
+    return [Directory(path) for path in _entries(runtime_dir) if not path.name.startswith(".")]
+
+
+def nested_in(directory: Directory) -> list[Directory]:
+    """Return the directories of the containers that are nested in one, at any depth."""
+    prefix = f"{directory.container_id}."
+    siblings = _directories_in(directory.path.parent)
+    return [Directory(path) for path in siblings if path.name.startswith(prefix)]
+
+
+def abandoned(runtime_dir: str) -> list[Directory]:
+    """Return directories that somebody was killed in the middle of making."""
+    new = [Directory(path) for path in _entries(runtime_dir) if path.name.startswith(_NEW)]
+    return [directory for directory in new if not is_locked(directory)]
+
+
+def claim(runtime_dir: str, container_id: str, spec: dict[str, Any]) -> tuple[Directory, int]:
+    """Make a container's directory, and return it with its lock, open and held.
+
+    Whoever has the lock's file open, by inheritance too, keeps it locked.
+    """
+    root = containers_root(runtime_dir)
+    final = Directory(root / container_id)
+    new = Directory(root / f"{_NEW}{os.getpid()}-{os.urandom(4).hex()}")
+    lock = -1
+    try:
+        root.mkdir(mode=0o755, parents=True, exist_ok=True)
+        new.path.mkdir(mode=0o700)
+        lock = _lock(new)
+        new.write(SPEC, spec)
+        _put_in_place(new, final)
+    except (HarnessError, OSError) as error:
+        if lock >= 0:
+            os.close(lock)
+        new.remove()
+        if isinstance(error, HarnessError):
+            raise
+        raise HarnessError(f"cannot keep the container's state: {one_line(error)}") from error
+    return final, lock
+
+
+def _put_in_place(new: Directory, final: Directory) -> None:
+    try:
+        # Fails for a directory that is there, and for anything else of that name.
+        new.path.rename(final.path)
+    except OSError as error:
+        if error.errno in (errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR):
+            name = final.container_id
+            raise HarnessError(f"there is a container {name!r} already") from error
+        raise
+
+
+def take_over(directory: Directory) -> int | None:
+    """Take the lock of a container whose monitor is dead; nothing while somebody has it."""
+    try:
+        return _lock(directory)
+    except (BlockingIOError, FileNotFoundError, PermissionError):
+        return None
+
+
+def is_locked(directory: Directory) -> bool:
+    """Tell whether a container has a monitor. Asking is not locking, and disturbs nobody."""
+    try:
+        file = os.open(directory.file(LOCK), os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
+    except OSError:
+        return False
+    try:
+        answer = fcntl.fcntl(file, fcntl.F_OFD_GETLK, _flock(fcntl.F_WRLCK))
+    finally:
+        os.close(file)
+    return bool(struct.unpack(_FLOCK, answer)[0] != fcntl.F_UNLCK)
+
+
+def _lock(directory: Directory) -> int:
+    flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+    file = os.open(directory.file(LOCK), flags, 0o600)
+    try:
+        fcntl.fcntl(file, fcntl.F_OFD_SETLK, _flock(fcntl.F_WRLCK))
+    except BaseException:
+        os.close(file)
+        raise
+    return file
+
+
+def _flock(kind: int) -> bytes:
+    return struct.pack(_FLOCK, kind, os.SEEK_SET, 0, 0, 0)
+
+
+def _entries(runtime_dir: str) -> list[Path]:
+    return _directories_in(containers_root(runtime_dir))
+
+
+def _directories_in(root: Path) -> list[Path]:
+    with contextlib.suppress(FileNotFoundError):
+        return [path for path in sorted(root.iterdir()) if _is_directory(path)]
+    return []
+
+
+def _is_directory(path: Path) -> bool:
+    try:
+        return stat.S_ISDIR(path.lstat().st_mode)
+    except OSError:
+        return False

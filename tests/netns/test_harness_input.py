@@ -1,0 +1,198 @@
+"""Whatever is wrong with what was asked for: one line that names it, and nothing left behind."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from tests.netns.containers import Tool
+from tests.support.host import Host
+
+RUN = ("run", "--command", "true")
+TASK: dict[str, Any] = {"name": "web", "task_id": {"value": "web"}, "command": {"value": "true"}}
+
+
+@pytest.fixture
+def tool(host: Host) -> Tool:
+    made = Tool(host)
+    made.network("net")
+    return made
+
+
+def refused(tool: Tool, *arguments: str) -> tuple[int, str]:
+    left = tool.run(*arguments)
+    assert left.stdout == ""
+    assert len(left.stderr.splitlines()) == 1
+    assert left.stderr.startswith("mesos-cni: ")
+    assert "Traceback" not in left.stderr
+    tool.assert_nothing_left()
+    return left.status, left.stderr.removeprefix("mesos-cni: ").rstrip("\n")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (("run",), "--command"),
+        ((*RUN, "--name", "../x"), "--name"),
+        ((*RUN, "--name", ""), "--name"),
+        ((*RUN, "--name", "a" * 300), "--name"),
+        ((*RUN, "--name", "a..b"), "--name"),
+        ((*RUN, "--name", ".a"), "--name"),
+        ((*RUN, "--env", "["), "--env"),
+        ((*RUN, "--env", "[]"), "--env"),
+        ((*RUN, "--env", '{"A": 1}'), "--env: A"),
+        ((*RUN, "--env", '{"A=B": ""}'), "--env"),
+        ((*RUN, "--env", "/no/such"), "--env"),
+        ((*RUN, "--hostname", "a b"), "--hostname"),
+        ((*RUN, "--hostname", "a" * 65), "--hostname"),
+        ((*RUN, "--rootfs", "/no/such"), "--rootfs"),
+        ((*RUN, "--port", "80:80"), "--port"),
+        ((*RUN, "--networks", "net", "--port", "0:80"), "--port"),
+        ((*RUN, "--networks", "net", "--port", "80"), "--port"),
+        ((*RUN, "--networks", "net", "--port", "80:65536"), "--port"),
+        ((*RUN, "--networks", "net", "--port", "80:80/icmp"), "--port"),
+        ((*RUN, "--networks", "net", "--label", "=x"), "--label"),
+        ((*RUN, "--label", "a=b"), "--label"),
+        ((*RUN, "--volume", "a:b"), "--volume"),
+        ((*RUN, "--volume", "/a"), "--volume"),
+        ((*RUN, "--volume", "/run/../etc:/x"), "--volume"),
+        ((*RUN, "--volume", "/no/such:/x"), "host_path /no/such"),
+        ((*RUN, "--workdir", "x"), "--workdir"),
+        ((*RUN, "--tty"), "--tty"),
+        ((*RUN, "--plugin_timeout", "0"), "--plugin_timeout"),
+        ((*RUN, "--plugin-timeout", "x"), "--plugin_timeout"),
+        ((*RUN, "--default_container_dns", "{"), "--default_container_dns"),
+        ((*RUN, "--default_container_dns", '{"mesos": 1}'), "--default_container_dns.mesos"),
+        ((*RUN, "--network_cni_root_dir_persist=maybe"), "--network_cni_root_dir_persist"),
+        ((*RUN, "--network_cni_root_dir_persist"), "--work_dir"),
+        ((*RUN, "extra"), "--command"),
+        ((*RUN, "--no-such-flag"), "--no-such-flag"),
+        (("run", "--task", "{}", "--command", "true"), "--command"),
+        (("run", "--task", "{}", "--task_group", "{}"), "--task_group"),
+        (("run", "--task", "[]"), "--task"),
+        (("run", "--task", "nothing"), "--task"),
+        (("run", "--task_group", "{}"), "tasks"),
+        (("kill", "--signal", "NOPE", "web"), "--signal"),
+        (("kill", "../web"), "CONTAINER_ID"),
+        (("kill",), "CONTAINER_ID"),
+        (("cleanup",), "CONTAINER_ID"),
+        (("exec", "web"), "ARGUMENTS"),
+        (("wait", "--timeout", "-1", "web"), "--timeout"),
+        (("nonsense",), "nonsense"),
+    ],
+)  # fmt: skip
+def test_a_flag_that_cannot_be_meant_is_named(
+    tool: Tool, arguments: tuple[str, ...], named: str
+) -> None:
+    status, words = refused(tool, *arguments)
+
+    assert status == 2
+    assert named in words
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ({"name": None, "task_id": None}, "name"),
+        ({"task_id": {}}, "task_id.value"),
+        ({"task_id": {"value": "a/b"}}, "task_id.value"),
+        ({"command": None}, "command"),
+        ({"command": {}}, "command.value"),
+        ({"command": {"value": 1}}, "command.value"),
+        ({"command": {"value": "x", "shell": "no"}}, "command.shell"),
+        ({"command": {"value": "x", "arguments": [1]}}, "command.arguments[0]"),
+        ({"command": {"value": "x", "uris": [{"value": "y"}]}}, "command.uris"),
+        (
+            {"command": {"value": "x", "environment": {"variables": [{"name": "A"}]}}},
+            "command.environment.variables[0].value",
+        ),
+        ({"executor": {}}, "executor"),
+        ({"container": {"type": "DOCKER"}}, "container.type"),
+        ({"container": {"mesos": {"image": {}}}}, "container.mesos.image"),
+        ({"container": {"hostname": "a b"}}, "container.hostname"),
+        ({"container": {"network_infos": {}}}, "container.network_infos"),
+        ({"container": {"network_infos": [{"name": 1}]}}, "container.network_infos[0].name"),
+        (
+            {"container": {"network_infos": [{"name": "net", "port_mappings": [{}]}]}},
+            "container.network_infos[0].port_mappings[0].host_port",
+        ),
+        ({"container": {"volumes": [{"host_path": "/x"}]}}, "container.volumes[0].container_path"),
+        (
+            {"container": {"volumes": [{"host_path": "x", "container_path": "/y"}]}},
+            "container.volumes[0].host_path",
+        ),
+        (
+            {"container": {"volumes": [{"host_path": "/", "container_path": "/y", "mode": "X"}]}},
+            "container.volumes[0].mode",
+        ),
+    ],
+)
+def test_a_field_that_cannot_be_meant_is_named(
+    tool: Tool, change: Mapping[str, object], named: str
+) -> None:
+    status, words = refused(tool, "run", "--task", json.dumps({**TASK, **change}))
+
+    assert status == 2
+    assert f"{named}:" in words
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        ((*RUN, "--networks", "nope"), "'nope'"),
+        ((*RUN, "--networks", "net,net"), "net"),
+        ((*RUN, "--networks", "../x"), "'../x'"),
+        ((*RUN, "--networks", "net", "--network_cni_config_dir", "/no/such"), "/no/such"),
+        ((*RUN, "--name", "a.b"), "'a'"),
+        ((*RUN, "--user", "nobody-here"), "nobody-here"),
+        ((*RUN, "--workdir", "/no/such"), "working directory"),
+        ((*RUN, "--runtime_dir", "/etc/passwd"), "/etc/passwd"),
+        (("status", "web"), "'web'"),
+        (("kill", "web"), "'web'"),
+        (("logs", "web"), "'web'"),
+        (("wait", "web"), "'web'"),
+        (("usage", "web"), "'web'"),
+        (("exec", "web", "true"), "'web'"),
+        (("cleanup", "web"), "'web'"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_done_is_named(tool: Tool, arguments: tuple[str, ...], named: str) -> None:
+    status, words = refused(tool, *arguments)
+
+    assert status in (1, 126)
+    assert named in words
+
+
+def test_links_planted_in_the_state_directory_are_not_followed(tool: Tool) -> None:
+    containers = tool.host.path("/run/mesos/containers")
+    containers.mkdir(parents=True)
+    victim = tool.host.path("/run/victim")
+    victim.mkdir()
+    # All that a container that has ended would have.
+    (victim / "spec.json").write_text('{"spec": {"container_id": "web"}}')
+    (victim / "exit.json").write_text('{"status": 0, "detached": true}')
+    (containers / "web").symlink_to("/run/victim")
+
+    for arguments in (("status", "web"), ("cleanup", "web"), (*RUN, "--name", "web")):
+        assert tool.run(*arguments).status == 1
+    assert tool.run("ps", "--quiet").stdout == ""
+    assert sorted(entry.name for entry in victim.iterdir()) == ["exit.json", "spec.json"]
+
+
+def test_flags_are_known_by_either_spelling_before_and_after_and_from_the_environment(
+    tool: Tool,
+) -> None:
+    other = "/run/other"
+    tool.host.path(other).mkdir()
+    for flags in (
+        ("--runtime_dir", other, "ps", "-q"),
+        ("--runtime-dir", other, "ps", "-q"),
+        ("ps", "-q", f"--runtime_dir={other}"),
+        ("ps", "-q", f"--runtime-dir={other}"),
+        ("--network_cni_root_dir_persist=false", "--network-cni-metrics=true", "ps", "-q"),
+    ):
+        assert tool.succeed(*flags) == ""
+    tool.detached("web", "sleep 60", "--runtime-dir", other)
+    assert tool.succeed("ps", "-q", "--runtime_dir", other) == "web\n"
+    assert tool.succeed("ps", "-q") == ""
