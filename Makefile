@@ -19,7 +19,7 @@ VERSION = $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' $(PACKAGE)/__init__.py
 
 # What a frozen program is made of. Nothing else may make it be frozen again.
 SOURCES := $(shell find $(PACKAGE) -name '*.py') build/pyinstaller.spec requirements.lock
-CHECKED := $(wildcard $(PACKAGE) tests bench packaging build/gates)
+CHECKED := $(wildcard $(PACKAGE) tests bench packaging build/gates build/merged.py)
 
 .PHONY: help
 help: ## say what can be made
