@@ -9,8 +9,6 @@ again, in words meant for people: a malformed string, for one, makes the bare sc
 
 from __future__ import annotations
 
-import sys
-
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
@@ -21,8 +19,7 @@ except ImportError:  # Another implementation of Python: slower, never different
     _json = None  # type: ignore[assignment]
 
 _DEEPEST = 400
-"""Frames that reading may take, so that writing the same again stays below the interpreter's own
-limit of a thousand."""
+"""Levels that are read: far fewer than the interpreter can write again."""
 
 _BLANK = " \t\n\r"
 _INFINITY = float("inf")
@@ -34,14 +31,28 @@ def decode(data: bytes) -> Any:
     Like every CNI implementation we take no NaN and no Infinity. Of duplicate keys the last wins.
     """
     text = data.decode()
-    allowed = sys.getrecursionlimit()
-    sys.setrecursionlimit(_DEEPEST)
     try:
-        return _decode(text)
+        value = _decode(text)
     except RecursionError:
         raise ValueError("nested too deeply") from None
-    finally:
-        sys.setrecursionlimit(allowed)
+    # No value is deeper than it has brackets, so that hardly any has to be looked through.
+    if text.count("[") + text.count("{") > _DEEPEST and _is_too_deep(value):
+        raise ValueError("nested too deeply")
+    return value
+
+
+def _is_too_deep(value: Any) -> bool:
+    level = [value]
+    for _ in range(_DEEPEST):
+        level = [
+            child
+            for item in level
+            for child in (item.values() if isinstance(item, dict) else item)
+            if isinstance(child, (dict, list))
+        ]
+        if not level:
+            return False
+    return True
 
 
 def _decode(text: str) -> Any:
