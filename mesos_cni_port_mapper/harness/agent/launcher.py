@@ -1,0 +1,206 @@
+"""The process that forks monitors for the agent, and the agent's side of it.
+
+A monitor is a fork that goes on without an exec, and must not come from a process with threads and
+an event loop. So the agent forks this one before it has either: it has one thread, knows how to
+launch, and ends when the agent does, however that ends. What may take long, a recovery, it leaves
+to a fork of its own. A request is a memory file with JSON, an answer a line of JSON and a pipe.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import json
+import os
+import signal
+import socket
+import traceback
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, NoReturn
+
+from mesos_cni_port_mapper.harness import containers, recovery, state
+from mesos_cni_port_mapper.harness.descriptors import close_all_but
+from mesos_cni_port_mapper.harness.ending import FAILURES
+from mesos_cni_port_mapper.harness.errors import HarnessError, one_line
+from mesos_cni_port_mapper.harness.isolation import Options, decode_options
+from mesos_cni_port_mapper.harness.launch import Launch, launch, succeed
+from mesos_cni_port_mapper.harness.spec import Spec, decode_spec, encode_spec
+from mesos_cni_port_mapper.harness.state import Directory
+from mesos_cni_port_mapper.linux import files, syscalls
+
+_LIMIT = 1 << 16
+
+
+@dataclass(slots=True)
+class Launcher:
+    """The agent's side. One request at a time: whoever has threads sees to that."""
+
+    runtime_dir: str
+    pid: int
+    pidfd: int
+    channel: socket.socket
+
+    def launch(self, spec: Spec) -> Launch:
+        """Start a monitor that launches a container; a refusal is a ``HarnessError``."""
+        report = self._ask({"do": "launch", "spec": encode_spec(spec)})
+        root = state.containers_root(self.runtime_dir)
+        return Launch(Directory(root / spec.container_id), report)
+
+    def recover(self) -> int:
+        """Start a recovery of everything; return the pipe on which its report comes."""
+        return self._ask({"do": "recover"})
+
+    def tend(self, container_ids: Sequence[str]) -> int:
+        """Start to help containers that lost their monitors; return the pipe of its report."""
+        return self._ask({"do": "tend", "containers": list(container_ids)})
+
+    def close(self) -> None:
+        """Let the launcher go."""
+        self.channel.close()
+        with contextlib.suppress(ChildProcessError):
+            os.waitpid(self.pid, 0)
+        os.close(self.pidfd)
+
+    def _ask(self, request: Mapping[str, Any]) -> int:
+        file = os.memfd_create("request")
+        try:
+            files.write_all(file, json.dumps(request).encode())
+            socket.send_fds(self.channel, [b"."], [file])
+            data, descriptors, _, _ = socket.recv_fds(self.channel, _LIMIT, 1)
+        except OSError as error:
+            raise HarnessError("the agent's launcher is gone") from error
+        finally:
+            os.close(file)
+        if not data:
+            raise HarnessError("the agent's launcher is gone")
+        answer = json.loads(data)
+        if "error" in answer:
+            raise HarnessError(answer["error"], answer["status"])
+        os.set_inheritable(descriptors[0], False)
+        return descriptors[0]
+
+
+def start_launcher(options: Options) -> Launcher:
+    """Fork the launcher. The caller must have neither threads nor an event loop yet."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    pid = os.fork()
+    if pid == 0:
+        _end_with(lambda: _serve(theirs, options))
+    theirs.close()
+    return Launcher(options.runtime_dir, pid, os.pidfd_open(pid), ours)
+
+
+def _serve(channel: socket.socket, options: Options) -> None:
+    # Not in the terminal's foreground, whose Ctrl-C is for the agent.
+    os.setsid()
+    syscalls.set_process_name("mesos-cni-launc")
+    syscalls.set_command_line("mesos-cni: launcher of the agent")
+    null = os.open("/dev/null", os.O_RDWR)
+    os.dup2(null, 0)
+    os.dup2(null, 1)
+    # What a collection would write to, monitors could not share with us.
+    gc.freeze()
+    # Whatever else the agent was started with is its own.
+    close_all_but((0, 1, 2, channel.fileno()))
+    while True:
+        _, descriptors, _, _ = socket.recv_fds(channel, 1, 1)
+        if not descriptors:
+            return
+        try:
+            size = os.fstat(descriptors[0]).st_size
+            request = json.loads(os.pread(descriptors[0], size, 0))
+        finally:
+            os.close(descriptors[0])
+        try:
+            pipe = _answer(request, options)
+        except HarnessError as error:
+            words = {"error": str(error)[: _LIMIT // 8], "status": error.status}
+            channel.send(json.dumps(words).encode())
+            continue
+        socket.send_fds(channel, [b"{}"], [pipe])
+        os.close(pipe)
+
+
+def _answer(request: Mapping[str, Any], options: Options) -> int:
+    match request["do"]:
+        case "launch":
+            return _launch(decode_spec(request["spec"]), options)
+        case "tend":
+            return _report_on(lambda: _tend(request["containers"], options))
+        case _:
+            return _report_on(lambda: recovery.recover(options))
+
+
+def _launch(spec: Spec, options: Options) -> int:
+    try:
+        started = launch(spec, options)
+    except OSError as error:
+        raise HarnessError(one_line(error)) from error
+    report = os.dup(started.report)
+    started.close()
+    return report
+
+
+def _tend(container_ids: Sequence[str], options: Options) -> recovery.Recovered:
+    report = recovery.Recovered()
+    for container_id in container_ids:
+        try:
+            _tend_one(container_id, options, report)
+        except FAILURES as error:
+            report.problems.append(f"{container_id}: {one_line(error)}")
+    return report
+
+
+def _tend_one(container_id: str, options: Options, report: recovery.Recovered) -> None:
+    directory = state.directory_of(options.runtime_dir, container_id)
+    container = containers.look_at(directory)
+    own = decode_options(container.settings, options)
+    if container.state == containers.LOST:
+        if recovery.finish(directory, own):
+            report.finished.append(container_id)
+        return
+    started = succeed(directory, own)
+    if started is None:
+        return
+    try:
+        started.result()
+    finally:
+        started.close()
+    report.monitored.append(container_id)
+
+
+def _report_on(work: Callable[[], recovery.Recovered]) -> int:
+    """Do something that takes its time in a process that is nobody's child."""
+    report, reported = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        os.close(report)
+        if os.fork():
+            os._exit(0)
+        _end_with(lambda: _write_report(work, reported))
+    os.close(reported)
+    os.waitpid(pid, 0)
+    return report
+
+
+def _write_report(work: Callable[[], recovery.Recovered], reported: int) -> None:
+    try:
+        outcome = work()
+    except FAILURES as error:
+        outcome = recovery.Recovered(problems=[one_line(error)])
+    # The agent may have died meanwhile.
+    with contextlib.suppress(BrokenPipeError):
+        files.write_all(reported, json.dumps(asdict(outcome)).encode())
+
+
+def _end_with(work: Callable[[], None]) -> NoReturn:
+    """Be a fork that does one thing, and never comes back into the code it was forked from."""
+    try:
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGCHLD):
+            signal.signal(number, signal.SIG_DFL)
+        work()
+    except BaseException:  # noqa: BLE001 - a forked child must not return
+        traceback.print_exc()
+        os._exit(1)
+    os._exit(0)

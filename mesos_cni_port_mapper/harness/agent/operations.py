@@ -1,0 +1,246 @@
+"""What the agent does for its callers: launch, kill, wait. Nothing here keeps the event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Protocol, TypeVar
+
+from mesos_cni_port_mapper.harness import containers, signalling, state
+from mesos_cni_port_mapper.harness.agent.census import Census, take_census
+from mesos_cni_port_mapper.harness.agent.errors import Conflict, Missing
+from mesos_cni_port_mapper.harness.containers import EXITED, LOST, RUNNING, STARTING, Container
+from mesos_cni_port_mapper.harness.errors import HarnessError, UnknownContainerError
+from mesos_cni_port_mapper.harness.identity import open_running
+from mesos_cni_port_mapper.harness.launch import Launch
+from mesos_cni_port_mapper.harness.spec import Spec, encode_spec
+from mesos_cni_port_mapper.harness.state import Directory
+
+_T = TypeVar("_T")
+_LOOK_AGAIN = 0.2
+_LOOK_AGAIN_ANYWAY = 5.0
+
+
+class Launches(Protocol):
+    """Starts monitors; ``launcher.Launcher`` does."""
+
+    def launch(self, spec: Spec) -> Launch:
+        """Start a monitor that launches a container."""
+        ...
+
+
+class Watcher(Protocol):
+    """Is told of each launch; ``metrics.Metrics`` is."""
+
+    def launched(self, seconds: float, *, failed: bool) -> None:
+        """Note a launch that took so long."""
+        ...
+
+
+@dataclass(slots=True)
+class Operations:
+    """The containers of a runtime directory, for an event loop.
+
+    Directories are read by one thread and the launcher is asked by another, so that neither is
+    ever asked two things at a time.
+    """
+
+    runtime_dir: str
+    launches: Launches
+    watcher: Watcher
+    _reader: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, "reader"))
+    _asker: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, "asker"))
+
+    def close(self) -> None:
+        """Let the threads go, without waiting for what they were about to do."""
+        for executor in (self._reader, self._asker):
+            executor.shutdown(wait=False, cancel_futures=True)
+
+    async def census(self, *, counting: bool = False) -> Census:
+        """Look at all containers."""
+        return await self.read(lambda: take_census(self.runtime_dir, counting=counting))
+
+    async def launch(self, spec: Spec) -> bool:
+        """Launch a container and wait until it runs; tell whether it is new.
+
+        One that is there already, and was asked to be the same, is fine and not touched.
+        """
+        known = await self.read(lambda: self._known(spec.container_id))
+        if known is not None:
+            _check_same(known, spec)
+            return False
+        if spec.parent:
+            await self._check_parent(spec.parent)
+        began = time.monotonic()
+        try:
+            started = await self._ask(lambda: self.launches.launch(spec))
+            await _started(started)
+        except HarnessError as error:
+            self.watcher.launched(time.monotonic() - began, failed=True)
+            await self._reconsider(error, spec.container_id)
+            raise
+        self.watcher.launched(time.monotonic() - began, failed=False)
+        return True
+
+    async def kill(self, container_id: str, number: int) -> None:
+        """Send a signal to a container; one that is being launched is given up."""
+        await self.read(lambda: _kill(self._directory(container_id), number))
+
+    async def wait(self, container_id: str) -> Container:
+        """Wait until a container has ended and is detached, and return it."""
+        while True:
+            container = await self.read(lambda: self._look_at(container_id))
+            if container.state == EXITED:
+                return container
+            await _pause(container)
+
+    async def remove(self, container_id: str) -> None:
+        """Forget a container that has ended and is detached."""
+        await self.read(lambda: _remove(self._directory(container_id)))
+
+    async def read(self, work: Callable[[], _T]) -> _T:
+        """Do something with files in the thread that reads them."""
+        return await asyncio.get_running_loop().run_in_executor(self._reader, work)
+
+    async def _ask(self, work: Callable[[], _T]) -> _T:
+        return await asyncio.get_running_loop().run_in_executor(self._asker, work)
+
+    async def ask(self, work: Callable[[], int]) -> bytes:
+        """Ask the launcher for something that reports on a pipe, and return all of the report."""
+        return await _read_all(await self._ask(work))
+
+    async def _check_parent(self, container_id: str) -> None:
+        parent = await self.read(lambda: self._look_at(container_id))
+        if parent.state != RUNNING:
+            raise Conflict(f"container {container_id!r}, the parent, does not run")
+
+    async def _reconsider(self, error: HarnessError, container_id: str) -> None:
+        """See whether somebody else was faster with the same ID, which is no failure of ours."""
+        known = await self.read(lambda: self._known(container_id))
+        if known is not None and "already" in str(error):
+            raise Conflict(str(error)) from error
+
+    def _known(self, container_id: str) -> Container | None:
+        try:
+            return self._look_at(container_id)
+        except Missing:
+            return None
+
+    def _look_at(self, container_id: str) -> Container:
+        return _look_at(self._directory(container_id))
+
+    def _directory(self, container_id: str) -> Directory:
+        try:
+            return state.directory_of(self.runtime_dir, container_id)
+        except UnknownContainerError as error:
+            raise Missing(container_id) from error
+
+
+def _look_at(directory: Directory) -> Container:
+    try:
+        return containers.look_at(directory)
+    except UnknownContainerError as error:
+        raise Missing(directory.container_id) from error
+
+
+def _check_same(known: Container, spec: Spec) -> None:
+    if known.state not in (STARTING, RUNNING):
+        raise Conflict(f"container {spec.container_id!r} has ended, and is not removed yet")
+    # As JSON, because what was read back has lists where the request has tuples.
+    if not _same(known.spec, spec):
+        raise Conflict(f"there is a container {spec.container_id!r} already, and it is another")
+
+
+def _same(one: Spec, other: Spec) -> bool:
+    return json.dumps(encode_spec(one)) == json.dumps(encode_spec(other))
+
+
+def _kill(directory: Directory, number: int) -> None:
+    container = _look_at(directory)
+    if container.state in (EXITED, LOST):
+        raise Missing(container.container_id)
+    if container.state != STARTING:
+        try:
+            signalling.send(container, number)
+        except HarnessError as error:
+            raise Missing(container.container_id) from error
+        return
+    if number not in (signal.SIGKILL, signal.SIGTERM):
+        raise Conflict(f"container {container.container_id!r} is still being launched")
+    monitor = open_running(container.monitor) if container.monitor else None
+    if monitor is None:
+        raise Missing(container.container_id)
+    try:
+        # Its monitor undoes what has been done so far. Init waits for it, and must not be killed.
+        with contextlib.suppress(ProcessLookupError):
+            signal.pidfd_send_signal(monitor, signal.SIGTERM)
+    finally:
+        os.close(monitor)
+
+
+def _remove(directory: Directory) -> None:
+    container = _look_at(directory)
+    if container.ending is None:
+        raise Conflict(f"container {container.container_id!r} has not ended")
+    if not container.ending.detached:
+        words = f"container {container.container_id!r} is not detached: {container.ending.error}"
+        raise Conflict(words)
+    signalling.forget(directory)
+
+
+async def _started(started: Launch) -> None:
+    try:
+        await readable(started.report)
+        started.result()
+    finally:
+        started.close()
+
+
+async def _pause(container: Container) -> None:
+    """Wait for a container's monitor to leave, and now and then for no reason."""
+    pidfd = open_running(container.monitor) if container.monitor and container.monitored else None
+    if pidfd is None:
+        await asyncio.sleep(_LOOK_AGAIN)
+        return
+    try:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_LOOK_AGAIN_ANYWAY):
+                await readable(pidfd)
+    finally:
+        os.close(pidfd)
+
+
+async def _read_all(pipe: int) -> bytes:
+    chunks: list[bytes] = []
+    try:
+        while True:
+            await readable(pipe)
+            chunk = os.read(pipe, 1 << 16)
+            if not chunk:
+                return b"".join(chunks)
+            chunks.append(chunk)
+    finally:
+        os.close(pipe)
+
+
+async def readable(descriptor: int) -> None:
+    """Wait until a descriptor can be read, or is at its end."""
+    loop = asyncio.get_running_loop()
+    ready: asyncio.Future[None] = loop.create_future()
+
+    def note() -> None:
+        if not ready.done():
+            ready.set_result(None)
+
+    loop.add_reader(descriptor, note)
+    try:
+        await ready
+    finally:
+        loop.remove_reader(descriptor)

@@ -1,0 +1,108 @@
+"""What the agent tells of containers besides their state: processes, counters, numbers."""
+
+import json
+import sys
+import time
+from collections.abc import Iterator
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from tests.netns.agents import Agent, identity
+from tests.netns.containers import RUNTIME, Tool
+from tests.support.host import Host
+
+NET = {
+    "name": "net",
+    "labels": {"labels": [{"key": "app", "value": "web"}]},
+    "port_mappings": [{"host_port": 8080, "container_port": 80, "protocol": "TCP"}],
+}
+SEND = """\
+import socket
+socket.socket(socket.AF_INET, socket.SOCK_DGRAM).sendto(b"x" * 99, ("10.9.9.8", 9))
+"""
+
+
+@pytest.fixture
+def tool(host: Host) -> Tool:
+    made = Tool(host)
+    made.network("net")
+    made.network("other", "second")
+    return made
+
+
+@pytest.fixture
+def agent(tool: Tool) -> Iterator[Agent]:
+    made = Agent(tool).ready()
+    yield made
+    made.process.close()
+
+
+def test_containers_are_listed_with_processes_and_counters(tool: Tool, agent: Agent) -> None:
+    result = {"cniVersion": "1.0.0", "ips": [{"address": "10.9.9.9/24"}]}
+    tool.plugins.scripted(
+        "fake",
+        {
+            "ADD": 'nsenter --net="$CNI_NETNS" ip link add "$CNI_IFNAME" type veth peer name x\n'
+            'nsenter --net="$CNI_NETNS" ip link set "$CNI_IFNAME" up\n'
+            'nsenter --net="$CNI_NETNS" ip link set x up\n'
+            f"printf '%s' '{json.dumps(result)}'"
+        },
+    )
+    agent.launch("web", NET)
+    agent.launch("web.in")
+    tool.succeed("exec", "web", "ip", "address", "add", "10.9.9.9/24", "dev", "eth0")
+    tool.succeed("exec", "web", sys.executable, "-c", SEND)
+
+    (listed,) = agent.get("/containers").document
+    assert listed["status"]["network_infos"] == [
+        {**NET, "ip_addresses": [{"ip_address": "10.9.9.9", "protocol": "IPv4"}]}
+    ]
+    assert listed["status"]["executor_pid"] == tool.status("web")["pid"]
+    usage = json.loads(tool.succeed("usage", "--json", "web"))
+    counted = {key: value for key, value in listed["statistics"].items() if key != "timestamp"}
+    assert set(counted) == set(usage)
+    assert 0 < counted["net_tx_packets"] <= usage["net_tx_packets"]
+
+    response = agent.call("GET_CONTAINERS", show_nested=True).document["get_containers"]
+    assert [each["container_id"] for each in response["containers"]] == [
+        identity("web"),
+        identity("web.in"),
+    ]
+    assert response["containers"][0]["container_status"] == listed["status"]
+    assert agent.get("/containers?container_id=nobody").document == []
+
+
+def test_a_corrupt_container_is_reported_and_stepped_over(tool: Tool, agent: Agent) -> None:
+    agent.launch("web", NET)
+    agent.launch("bad")
+    spec = tool.host.path(f"{RUNTIME}/containers/bad/spec.json")
+    before = spec.read_bytes()
+    spec.write_bytes(b'{"spec": 1')
+
+    assert list(agent.tasks()) == ["web"]
+    assert [each["container_id"] for each in agent.get("/containers").document] == ["web"]
+    wait = agent.call("WAIT_CONTAINER", container_id=identity("bad"))
+    assert (wait.status, "spec.json" in wait.text, wait.text.count("\n")) == (500, True, 1)
+    assert "mesos_cni_unreadable_containers 1.0" in agent.get("/metrics").text
+    time.sleep(1.5)
+    spec.write_bytes(before)
+    _, said = agent.end()
+    assert said.count("spec.json") == 1
+
+
+def test_metrics_are_what_prometheus_reads(tool: Tool, agent: Agent) -> None:
+    agent.launch("web", NET)
+    agent.launch("bad", {"name": "unheard-of"})
+    families = {
+        family.name: family for family in text_string_to_metric_families(agent.get("/metrics").text)
+    }
+
+    launches = {
+        each.labels["outcome"]: each.value for each in families["mesos_cni_launches"].samples
+    }
+    states = {each.labels["state"]: each.value for each in families["mesos_cni_containers"].samples}
+    assert launches == {"ok": 1, "failed": 1}
+    assert states == {"starting": 0, "running": 1, "stopping": 0, "exited": 0, "lost": 0}
+    (received,) = families["mesos_cni_container_net_rx_bytes"].samples
+    assert received.labels == {"container_id": "web"}
