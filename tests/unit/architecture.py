@@ -66,7 +66,7 @@ STDOUT = "cni.skeleton"
 STDERR = "linux.stderr"
 
 CHEAP = frozenset(
-    "__future__ _blake2 _json _signal _socket errno fcntl os select sys time".split()  # noqa: SIM905
+    "__future__ _blake2 _json _signal _socket errno fcntl gc os select sys time".split()  # noqa: SIM905
 )
 """What the hot path may import at module level (docs/decisions, start-up)."""
 
