@@ -14,10 +14,12 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-PLUGIN = ROOT / "dist/plugins/mesos-cni-port-mapper"
+FROZEN = [ROOT / "dist/plugins/mesos-cni-port-mapper", ROOT / "dist/bin/mesos-cni"]
 STEPS = ROOT / "packaging/demo_steps.py"
-SYSTEM_PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
+# What a container's command is looked for in as well.
+SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 PACKAGES = {
+    "python3": "python3",
     "unshare": "util-linux",
     "ip": "iproute2",
     "iptables": "iptables",
@@ -32,9 +34,10 @@ class CannotShowError(Exception):
 
 
 def check_for_tools() -> None:
-    if not PLUGIN.exists():
-        message = "the plugin is not built yet; `make build` does it"
-        raise CannotShowError(message)
+    for program in FROZEN:
+        if not program.exists():
+            message = f"{program.name} is not built yet; `make build` does it"
+            raise CannotShowError(message)
     for tool, package in PACKAGES.items():
         if shutil.which(tool, path=SYSTEM_PATH) is None:
             message = f"there is no {tool}; Debian has it in the package {package}"
@@ -68,11 +71,7 @@ def show() -> int:
     environment = {name: os.environ[name] for name in ("NO_COLOR", "TERM") if name in os.environ}
     process = subprocess.Popen(
         command,
-        env={
-            **environment,
-            "LC_ALL": "C",
-            "PATH": f"{Path(sys.executable).parent}:{SYSTEM_PATH}",
-        },
+        env={**environment, "LC_ALL": "C", "PATH": SYSTEM_PATH},
         stdin=subprocess.PIPE,
         start_new_session=True,
     )

@@ -1,11 +1,13 @@
-"""How the demo runs commands: one that does not do what it says ends the demo with the reason."""
+"""How the demo runs commands: one that does not do what it says ends the demo with the reason.
 
-import shlex
+They are run by a shell as they are shown, so what stands on the screen is what was done.
+"""
+
 import subprocess
-from collections.abc import Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
+SECONDS = 60
 
 
 class StepError(Exception):
@@ -17,22 +19,23 @@ def expect(truth: object, otherwise: str) -> None:
         raise StepError(otherwise)
 
 
-def run(argv: Sequence[str], given: str | None = None) -> subprocess.CompletedProcess[str]:
+def run(command: str) -> subprocess.CompletedProcess[str]:
+    """Run a line of shell in the checkout."""
     return subprocess.run(
-        argv,
+        ["/bin/sh", "-c", command],
         cwd=ROOT,
-        input=given or "",
+        stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=SECONDS,
         check=False,
     )
 
 
-def must(argv: Sequence[str], given: str | None = None) -> str:
-    finished = run(argv, given)
+def must(command: str) -> str:
+    """Run a line of shell that succeeds, and return what it printed."""
+    finished = run(command)
     words = (finished.stderr + finished.stdout).strip()
-    expect(
-        finished.returncode == 0, f"{shlex.join(argv)} ended with {finished.returncode}: {words}"
-    )
+    line = " ".join(command.replace("\\\n", "").split())
+    expect(finished.returncode == 0, f"{line} ended with {finished.returncode}: {words}")
     return finished.stdout

@@ -36,7 +36,12 @@ class Screen:
         if len(f"{text:<{BESIDE}}{remark}") <= WIDTH - 2:
             self._line(text, remark)
             return
-        print(textwrap.fill(text, WIDTH, initial_indent="  ", subsequent_indent=" " * 6))
+        *lines, last = textwrap.wrap(text, WIDTH, initial_indent="  ", subsequent_indent=" " * 6)
+        print("".join(f"{line}\n" for line in lines), end="")
+        if lines and len(f"{last:<{BESIDE + 2}}{remark}") <= WIDTH:
+            self._line(last[2:], remark)
+            return
+        print(last)
         self.remark(remark)
 
     def document(self, text: str, remarks: Mapping[str, str]) -> None:

@@ -10,61 +10,41 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from demo_commands import ROOT, StepError, expect, must, run
+from demo_facts import (
+    ADDRESS,
+    BRIDGE,
+    CHAIN,
+    CHECKPOINTS,
+    CLIENT,
+    CONTAINER,
+    EXAMPLE,
+    GET,
+    GET_ONE,
+    HOST,
+    MAPPINGS,
+    MESOS_CNI,
+    NETWORK,
+    PICTURE,
+    REFUSED,
+    REMARKS,
+    RULES,
+    RUN,
+    STAGE,
+    STATUS,
+    STATUS_REMARKS,
+    TRACES,
+    configuration,
+    injected_args,
+    pages,
+)
 from demo_screen import Screen
 
-PLUGIN = "dist/plugins/mesos-cni-port-mapper"
-EXAMPLE = "packaging/examples/port-mapper-test.conf"
-WEB = ["python3", "packaging/demo_web.py"]
-
-NETWORK, CHAIN, BRIDGE = "port-mapper-test", "MESOS-TEST-PORT-MAPPER", "mesos-cni0"
-CONTAINER = "5baff64c-d028-47ba-864e-a5ee679fc069"
-# What Mesos' documentation calls this container's namespace once it is linked for ip(8).
-SHORT = CONTAINER.split("-", maxsplit=1)[0]
-NETNS = f"/run/mesos/isolators/network/cni/{CONTAINER}/ns"
-REQUEST = "/run/request.json"
-LEASES = f"/var/lib/cni/networks/{NETWORK}"
-STATE = "/run/mesos-cni-port-mapper"
-HOST, CLIENT, ADDRESS = "192.0.2.1", "192.0.2.2", "192.168.0.2"
-MAPPINGS = {8080: 80, 8081: 443}
-REFUSED = "Connection refused"
-
-STAGE = f"""\
-ip link set lo up
-ip netns add client
-ip link add eth0 type veth peer name eth0 netns client
-ip address add {HOST}/24 dev eth0
-ip link set eth0 up
-ip -n client address add {CLIENT}/24 dev eth0
-ip -n client link set eth0 up
-mkdir -p {Path(NETNS).parent}
-touch {NETNS}
-unshare --net={NETNS} true
-ln -s {NETNS} /run/netns/{SHORT}
-ip -n {SHORT} link set lo up
-"""
-PICTURE = f"""\
-client                         host                                        container
-{CLIENT} ------- {HOST} eth0 | {BRIDGE} 192.168.0.1 ------- eth0 {ADDRESS}"""
-REMARKS = {
-    '"name"': "the network, as a task asks for it",
-    '"type": "mesos': "what the agent runs: this plugin",
-    '"excludeDevices"': "traffic that arrives here is not forwarded",
-    '"chain"': "for this network's rules, in the nat table",
-    '"delegate"': "who attaches the container: any CNI plugin,",
-    '"type": "bridge"': "here a bridge,",
-    '"type": "host-local"': "with an address of the container's own,",
-    '"subnet"': "from here",
-    '"host_port": 8080': "the host's 8080 leads to the container's 80,",
-    '"host_port": 8081': "its 8081 to 443",
-}
-VARIABLES = f"""\
-CNI_CONTAINERID={CONTAINER} CNI_IFNAME=eth0
-CNI_NETNS={NETNS}
-CNI_PATH=/usr/lib/cni PATH=/usr/sbin:/usr/bin:/sbin:/bin"""
+PATIENCE = 5
 
 
 class Steps:
@@ -76,199 +56,178 @@ class Steps:
     def set_the_stage(self) -> None:
         private_directories()
         for line in STAGE.splitlines():
-            must(shlex.split(line))
+            must(line)
         # The bridge plugin does so too; a host for containers has it on before any is started.
         Path("/proc/sys/net/ipv4/ip_forward").write_text("1\n")
         self.screen.say(
             "A client, a host and a container, all made of namespaces, which end with this demo:"
         )
-        self.screen.document(PICTURE, REMARKS)
+        self.screen.document(PICTURE, {})
 
     def configure(self) -> None:
-        self.screen.heading("1  The configuration, and where the port mappings come from")
+        self.screen.heading("1  A network for containers: its configuration")
         self.screen.command(f"cat {EXAMPLE}")
-        text = (ROOT / EXAMPLE).read_text()
-        self.screen.document(text, REMARKS)
-        mappings = [{"host_port": ours, "container_port": its} for ours, its in MAPPINGS.items()]
-        info = {"name": NETWORK, "port_mappings": mappings}
-        request = json.loads(text) | {"args": {"org.apache.mesos": {"network_info": info}}}
-        Path(REQUEST).write_text(json.dumps(request, indent=2))
-        self.screen.say("For each container the agent adds the mappings that its task asks for:")
-        self.screen.document(
-            f'"args": {{"org.apache.mesos": {{"network_info": {{"name": "{NETWORK}", '
-            '"port_mappings": [\n'
-            + ",\n".join(f"    {json.dumps(mapping)}" for mapping in mappings)
-            + "]}}}",
-            REMARKS,
-        )
+        self.screen.document((ROOT / EXAMPLE).read_text(), REMARKS)
 
-    def add(self) -> None:
-        self.screen.heading("2  The agent runs the plugin: ADD")
-        self.screen.say(
-            "The environment says what to do, and stdin is the configuration with the args in it."
-        )
-        self.screen.command('cni="' + VARIABLES + '"')
+    def launch(self) -> None:
+        self.screen.heading("2  A container on it, with two of the host's ports")
         started = time.monotonic()
-        answer = self._plugin("ADD")
+        name = self._do(RUN)
         took = time.monotonic() - started
-        self.screen.output(
-            spaced(answer),
-            f"It ran the delegate, whose result this is, then made the rules: {took:.2f} s in all.",
+        expect(name == f"{CONTAINER}\n", f"run should have printed {CONTAINER}, not {name!r}")
+        self.screen.output(CONTAINER, f"it runs: {took:.2f} s, the plugins included")
+        self._wait_for_page()
+        self.screen.document(self._do(f"{MESOS_CNI} ps"), {})
+        check_listing()
+        check_status(must(STATUS))
+        # What stands before the networks is in `ps` as well.
+        self.screen.document(self._do(f"{STATUS} | tail -n 4"), STATUS_REMARKS)
+
+    def show_checkpoints(self) -> None:
+        self.screen.heading("3  What passed between the isolator and the plugin")
+        given = read_json(Path(CHECKPOINTS, NETWORK, "network.conf"))
+        expect(
+            given == configuration() | injected_args(),
+            f"network.conf should have been the configuration and {injected_args()}: {given}",
         )
-        expect(address_in(answer) == f"{ADDRESS}/16", f"ADD should have given {ADDRESS}/16")
-        expect(Path(LEASES, ADDRESS).exists(), f"host-local keeps no lease of {ADDRESS}")
-        expect(records(), f"the port mapper keeps no record in {STATE}")
+        answer = read_json(Path(CHECKPOINTS, NETWORK, "eth0/network.info"))
+        found = answer.get("ip4", {}).get("ip")
+        expect(found == f"{ADDRESS}/16", f"ADD should have given {ADDRESS}/16, not {found}")
+        self.screen.say("To ADD, the plugin got the configuration with what the container wants:")
+        args = self._do(f"grep -o '\"args\":.*]}}}}}}' {CHECKPOINTS}/{NETWORK}/network.conf")
+        self.screen.document(args.replace("[{", "[\n    {"), {})
+        self.screen.say(
+            "It had its delegate attach the container, made the rules, and gave the result:"
+        )
+        info = f"grep -o '\"ip4\":.*}}]}}' {CHECKPOINTS}/*/eth0/network.info"
+        self.screen.document(self._do(info), {})
 
     def show_rules(self) -> None:
-        self.screen.heading("3  What it made in the kernel")
-        self.screen.command(f"iptables-save -t nat | grep {CHAIN}")
-        found = [
-            line for line in must(["iptables-save", "-t", "nat"]).splitlines() if CHAIN in line
-        ]
+        self.screen.heading("4  What the plugin made in the kernel")
+        command = f"iptables-save -t nat | grep {CHAIN}"
+        self.screen.command(command)
+        found = run(command).stdout.splitlines()
         for line in found:
             self.screen.output(line, RULES.get(line, ""))
         expect(sorted(found) == sorted(RULES), f"iptables-save should list {list(RULES)}")
+        for trace in TRACES:
+            expect(run(trace).stdout, f"{trace} should find the container")
 
     def ask(self) -> None:
-        self.screen.heading("4  A client asks the host, and the container answers")
-        serve = ["ip", "netns", "exec", SHORT, *WEB, "serve", SHORT, *map(str, MAPPINGS.values())]
-        self.screen.command(f"{shlex.join(serve)} &")
-        self._serve(serve)
-        self.screen.say("The client knows nothing but the host's address:")
-        for ours, its in MAPPINGS.items():
-            self._get("client", ours, f"container {SHORT}, at {ADDRESS}:{its}, answers {CLIENT}")
-        self.screen.remark(
-            "The container sees the client's own address: only the destination was rewritten."
-        )
-        self.screen.say("So do programs on the host itself, by way of OUTPUT:")
-        self._get("", 8080, f"container {SHORT}, at {ADDRESS}:80, answers {HOST}")
-        self.screen.say(f"The container arrives from {BRIDGE}, which is excluded:")
-        self._get(SHORT, 8080, REFUSED)
-
-    def delete(self) -> None:
-        self.screen.heading("5  The agent lets the container go: DEL, and nothing is left")
+        self.screen.heading("5  A client, who knows the host's address only, gets to the container")
+        self._get("ip netns exec client", GET, pages(CLIENT))
         self.screen.say(
-            "The rules go first, found by their tag: none ever leads to an address that is free."
+            "It sees the client's own address. The host's programs get there by way of OUTPUT:"
         )
-        answer = self._plugin("DEL")
-        expect(answer == "", f"DEL printed {answer}")
+        self._get("", GET_ONE, pages(HOST)[:1])
+        self.screen.say(f"From within, the way is by {BRIDGE}, which is excluded:")
+        self._get(f"{MESOS_CNI} exec {CONTAINER}", GET_ONE, REFUSED[:1], "demo_web.py")
+
+    def end(self) -> None:
+        self.screen.heading("6  The container ends, the plugin gets DEL, and nothing is left")
+        for command in (f"{MESOS_CNI} kill {CONTAINER}", f"{MESOS_CNI} cleanup {CONTAINER}"):
+            answer = self._do(command)
+            expect(answer == "", f"{command} printed {answer!r}")
 
     def show_nothing(self) -> None:
-        self._nothing(
-            "iptables-save -t nat | grep -e '^-A' -e MESOS",
-            [
-                line
-                for line in must(["iptables-save", "-t", "nat"]).splitlines()
-                if line.startswith("-A") or "MESOS" in line
-            ],
-            "nothing: no rule, no jump, no chain",
-        )
-        self._nothing(
-            f"ls {LEASES} | grep 192.168",
-            [path.name for path in Path(LEASES).iterdir() if path.name.startswith("192.168")],
-            "nothing: the address is free",
-        )
-        self._nothing(
-            f"grep -rl {SHORT} {STATE}",
-            records(),
-            "nothing: it is off the record",
-        )
-        self.screen.say("The page is still served in the container, but nobody gets there:")
-        for ours in MAPPINGS:
-            self._get("client", ours, REFUSED)
-        links = json.loads(must(["ip", "-n", SHORT, "-json", "link"]))
-        expect([link["ifname"] for link in links] == ["lo"], f"the container still has {links}")
-
-    def _plugin(self, command: str) -> str:
-        self.screen.command(f"env -i $cni CNI_COMMAND={command} {PLUGIN} <{REQUEST}")
-        argv = ["env", "-i", *VARIABLES.split(), f"CNI_COMMAND={command}", PLUGIN]
-        return must(argv, Path(REQUEST).read_text())
-
-    def _serve(self, argv: list[str]) -> None:
-        web = subprocess.Popen(argv, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
-        expect(web.stdout and web.stdout.readline() == b"ready\n", "the container's page is not up")
-
-    def _get(self, place: str, port: int, expected: str) -> None:
-        argv = [*WEB, "get", f"http://{HOST}:{port}/"]
-        if place:
-            argv = ["ip", "netns", "exec", place, *argv]
-        self.screen.command(shlex.join(argv))
-        finished = run(argv)
-        answer = (finished.stdout + finished.stderr).strip()
-        self.screen.output(answer)
-        refused = expected == REFUSED
-        whole = f"{argv[-1]}: {expected}" if refused else expected
+        for trace, remark in TRACES.items():
+            finished = run(trace)
+            found = finished.stdout + finished.stderr
+            expect(not found, f"{trace} should find nothing, and found {found!r}")
+            self.screen.command(trace, remark)
         expect(
-            (answer, finished.returncode) == (whole, int(refused)),
-            f"{shlex.join(argv)} ended with {finished.returncode} and should have said {whole!r}",
+            soon(lambda: processes() == []),
+            f"only the demo should be running on its host, not {processes()}",
+        )
+        self.screen.say("No process of it runs, and nobody answers at the host's ports:")
+        self._get("ip netns exec client", GET, REFUSED)
+
+    def _do(self, command: str) -> str:
+        self.screen.command(command)
+        return must(command)
+
+    def _wait_for_page(self) -> None:
+        logs = f"{MESOS_CNI} logs {CONTAINER}"
+        up = soon(lambda: must(logs) == "ready\n")
+        expect(up, f"{logs} should say that the page is up")
+
+    def _get(
+        self, where: str, request: str, expected: list[str], web: str = "packaging/demo_web.py"
+    ) -> None:
+        command = f"{where} python3 {web} {request}".lstrip()
+        self.screen.command(command)
+        finished = run(command)
+        answers = (finished.stdout + finished.stderr).splitlines()
+        for answer in answers:
+            self.screen.output(answer)
+        refused = int(expected[0] in REFUSED)
+        expect(
+            (answers, finished.returncode) == (expected, refused),
+            f"{command} ended with {finished.returncode} and should have said {expected}",
         )
 
-    def _nothing(self, command: str, found: list[str], remark: str) -> None:
-        expect(not found, f"{command} should find nothing, and found {found}")
-        self.screen.command(command, remark)
+
+def check_listing() -> None:
+    """Check what `ps` knows, in the form for programs."""
+    (listed, *others) = json.loads(must(f"{MESOS_CNI} ps --json")) or [{}]
+    expect(not others, f"ps should list one container, and lists {others} too")
+    facts = (listed.get("container_id"), listed.get("state"), listed.get("monitored"))
+    expect(facts == (CONTAINER, "running", True), f"ps should list a running {CONTAINER}: {facts}")
 
 
-def tagged_rule(ours: int, its: int) -> str:
-    tag = f"container_id: {CONTAINER} network: {NETWORK} ifname: eth0"
-    return (
-        f"-A {CHAIN} ! -i {BRIDGE} -p tcp -m tcp --dport {ours} "
-        f'-m comment --comment "{tag}" -j DNAT --to-destination {ADDRESS}:{its}'
-    )
+def check_status(shown: str) -> None:
+    fields = {" ".join(line.split()) for line in shown.splitlines()}
+    wanted = {f"id {CONTAINER}", "state running", f"network {NETWORK}", f"address {ADDRESS}"}
+    wanted |= {f"port {ours}:{its}/tcp" for ours, its in MAPPINGS.items()}
+    missing = sorted(wanted - fields)
+    expect(not missing, f"status should say {missing}")
 
 
-RULES = {
-    f":{CHAIN} - [0:0]": "the chain that the configuration names",
-    f"-A PREROUTING -m addrtype --dst-type LOCAL -j {CHAIN}": (
-        "The first jump: what arrives for any of the host's own addresses is looked up there."
-    ),
-    f"-A OUTPUT ! -d 127.0.0.0/8 -m addrtype --dst-type LOCAL -j {CHAIN}": (
-        "The second: so is what the host's own programs send there, its loopback excepted."
-    ),
-    tagged_rule(8080, 80): (
-        f"Unless it comes from {BRIDGE} (! -i), what is for port 8080 goes to the container's 80 "
-        "instead (DNAT). The comment is the tag: whose rule this is, and how DEL will find it."
-    ),
-    tagged_rule(8081, 443): "The second mapping: the same tag, one rule more.",
-}
+def read_json(path: Path) -> dict[str, Any]:
+    document = json.loads(path.read_text())
+    return document if isinstance(document, dict) else {}
 
 
-def address_in(answer: str) -> object:
-    try:
-        result: dict[str, Any] = json.loads(answer)
-        return result["ip4"]["ip"]
-    except (ValueError, LookupError, TypeError):
-        return None
+def soon(holds: Callable[[], bool]) -> bool:
+    """Wait until something holds; tell whether it did before our patience ended."""
+    end = time.monotonic() + PATIENCE
+    while not holds():
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.02)
+    return True
 
 
-def spaced(answer: str) -> str:
-    """Return a document with room to wrap between its words; anything else as it is."""
-    try:
-        return json.dumps(json.loads(answer))
-    except ValueError:
-        return answer
-
-
-def records() -> list[str]:
-    """Return the files of the port mapper's state that name the container."""
-    files = [path for path in Path(STATE).rglob("*") if path.is_file()]
-    return [str(path) for path in files if SHORT.encode() in path.read_bytes()]
+def processes() -> list[str]:
+    """Return the command lines of all other processes on the demo's host; a zombie has none."""
+    lines = []
+    for entry in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            line = entry.read_bytes()
+        except OSError:
+            continue
+        if line and entry.parent.name != str(os.getpid()):
+            lines.append(line.replace(b"\0", b" ").decode(errors="replace").strip())
+    return lines
 
 
 def private_directories() -> None:
     """Cover the directories that plugins write to, without creating any on the machine."""
     state = Path("/var/lib/cni")
     covered = ["/run", str(state) if state.is_dir() else str(state.parent)]
+    if not Path("/var/run").is_symlink():
+        covered.append("/var/run")
     checkout = os.open(ROOT, os.O_PATH)
     for directory in covered:
-        must(["mount", "-t", "tmpfs", "-o", "mode=0755", "tmpfs", directory])
-    state.mkdir(exist_ok=True)
-    if not (ROOT / EXAMPLE).exists():
-        # The checkout was below one of them.
-        ROOT.mkdir(parents=True)
-        # By its descriptor, because the path is covered; as it stands, or mount(8) resolves it.
-        source = f"/proc/{os.getpid()}/fd/{checkout}"
-        must(["mount", "--no-canonicalize", "--rbind", source, str(ROOT)])
+        must(f"mount -t tmpfs -o mode=0755 tmpfs {directory}")
+        if not (ROOT / EXAMPLE).exists():
+            # The checkout was below it.
+            ROOT.mkdir(parents=True)
+            # By its descriptor, because the path is covered; as it stands, or mount(8) resolves it.
+            source = f"/proc/{os.getpid()}/fd/{checkout}"
+            must(f"mount --no-canonicalize --rbind {source} {shlex.quote(str(ROOT))}")
     os.close(checkout)
+    state.mkdir(exist_ok=True)
 
 
 def leave_with_parent() -> None:
@@ -283,10 +242,11 @@ def show() -> None:
     steps = Steps(screen)
     steps.set_the_stage()
     steps.configure()
-    steps.add()
+    steps.launch()
+    steps.show_checkpoints()
     steps.show_rules()
     steps.ask()
-    steps.delete()
+    steps.end()
     steps.show_nothing()
     took = time.monotonic() - started
     screen.heading(f"Each step was checked, not only shown. All of it took {took:.1f} s.")
@@ -299,7 +259,7 @@ def main() -> int:
     except BrokenPipeError:
         # Nobody reads on, so there is nobody to tell.
         os._exit(1)
-    except (StepError, OSError, subprocess.SubprocessError) as error:
+    except (StepError, OSError, ValueError, subprocess.SubprocessError) as error:
         # What led to it comes first, wherever the two streams go.
         sys.stdout.flush()
         print(f"demo: failed: {error}", file=sys.stderr)

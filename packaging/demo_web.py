@@ -1,14 +1,14 @@
 """What runs at both ends of the demo: a page that says who asked, and a client to fetch it.
 
-python3 demo_web.py serve NAME PORT...
-python3 demo_web.py get URL
+python3 demo_web.py serve PORT...
+python3 demo_web.py get HOST:PORT...
 """
 
+import socket
 import sys
 import threading
 from http.client import HTTPConnection
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from urllib.parse import urlsplit
 
 SECONDS = 5
 
@@ -16,11 +16,11 @@ SECONDS = 5
 class Page(BaseHTTPRequestHandler):
     """Answer every GET with both ends of the connection, as this end sees them."""
 
-    name = ""
-
     def do_GET(self) -> None:
         address, port = self.connection.getsockname()
-        page = f"container {self.name}, at {address}:{port}, answers {self.client_address[0]}\n"
+        # A container's host name is its ID.
+        name, asker = socket.gethostname(), self.client_address[0]
+        page = f"container {name}, at {address}:{port}, answers {asker}\n"
         self.send_response(200)
         self.send_header("Content-Type", "text/plain")
         self.send_header("Content-Length", str(len(page)))
@@ -31,8 +31,7 @@ class Page(BaseHTTPRequestHandler):
         """Keep the screen for the demo."""
 
 
-def serve(name: str, *ports: str) -> int:
-    Page.name = name
+def serve(*ports: str) -> int:
     servers = [ThreadingHTTPServer(("0.0.0.0", int(port)), Page) for port in ports]  # noqa: S104
     for server in servers:
         threading.Thread(target=server.serve_forever).start()
@@ -41,17 +40,18 @@ def serve(name: str, *ports: str) -> int:
     return 0
 
 
-def get(url: str) -> int:
-    parts = urlsplit(url)
-    # Directly: a proxy of the person's own environment knows nothing of these addresses.
-    connection = HTTPConnection(parts.hostname or "", parts.port, timeout=SECONDS)
-    try:
-        connection.request("GET", parts.path)
-        print(connection.getresponse().read().decode(), end="")
-    except OSError as error:
-        print(f"{url}: {error.strerror or error}", file=sys.stderr)
-        return 1
-    return 0
+def get(*places: str) -> int:
+    failures = 0
+    for place in places:
+        # Directly: a proxy of the person's own environment knows nothing of these addresses.
+        connection = HTTPConnection(place, timeout=SECONDS)
+        try:
+            connection.request("GET", "/")
+            print(connection.getresponse().read().decode(), end="", flush=True)
+        except OSError as error:
+            print(f"{place}: {error.strerror or error}", file=sys.stderr)
+            failures += 1
+    return 1 if failures else 0
 
 
 def main(command: str, *arguments: str) -> int:

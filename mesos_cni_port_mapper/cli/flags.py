@@ -53,7 +53,7 @@ class Flags:
             work_dir=_absolute(given.get("work_dir")),
             root_dir_persist=bool(given.get("network_cni_root_dir_persist")),
             config_dir=_absolute(given.get("network_cni_config_dir")),
-            plugins_dir=given.get("network_cni_plugins_dir") or None,
+            plugins_dir=_absolute_each(given.get("network_cni_plugins_dir")),
             builtin_plugins_dir=_builtin_plugins_dir(),
             default_container_dns=_dns(dns) if dns else None,
             plugin_timeout=given.get("plugin_timeout") or DEFAULT_PLUGIN_TIMEOUT,
@@ -155,6 +155,12 @@ def _dns(text: str) -> dict[str, Any]:
 
 def _absolute(path: str | None) -> str | None:
     return os.path.abspath(path) if path else None
+
+
+def _absolute_each(search_path: str | None) -> str | None:
+    """Return a search path that holds wherever detaching is asked for; absolute parts stay."""
+    parts = (search_path or "").split(os.pathsep)
+    return os.pathsep.join(part and os.path.join(os.getcwd(), part) for part in parts) or None
 
 
 def _builtin_plugins_dir() -> str | None:

@@ -1,10 +1,11 @@
 """Find what `make build` froze."""
 
+import shutil
 from pathlib import Path
 
 import pytest
 
-from tests.support.gate import need_file
+from tests.support.gate import need, need_file, need_host
 
 DIST = Path(__file__).parents[2] / "dist"
 NAME = "mesos-cni-port-mapper"
@@ -14,6 +15,14 @@ NAME = "mesos-cni-port-mapper"
 def program() -> Path:
     """Return the frozen plugin."""
     path = DIST / "plugins" / NAME
+    need_file(path, "make build")
+    return path
+
+
+@pytest.fixture
+def mesos_cni() -> Path:
+    """Return the frozen harness."""
+    path = DIST / "bin" / "mesos-cni"
     need_file(path, "make build")
     return path
 
@@ -30,3 +39,19 @@ def one_file() -> Path:
     path = DIST / "onefile" / NAME
     need_file(path, "make build")
     return path
+
+
+@pytest.fixture
+def checkout(program: Path, mesos_cni: Path, tmp_path: Path) -> Path:
+    """Return a copy of what the demo consists of, so that its processes can be told by their path.
+
+    The frozen programs in it are the real ones.
+    """
+    need_host("nft")
+    need("/usr/lib/cni/bridge", "/usr/lib/cni/host-local")
+    copy = tmp_path / "checkout"
+    shutil.copytree(DIST.parent / "packaging", copy / "packaging")
+    (copy / "dist").mkdir()
+    (copy / "dist/plugins").symlink_to(program.parent)
+    (copy / "dist/bin").symlink_to(mesos_cni.parent)
+    return copy

@@ -8,7 +8,7 @@ import click
 import pytest
 
 from mesos_cni_port_mapper.cli import __main__ as cli
-from mesos_cni_port_mapper.cli.flags import rewrite_booleans
+from mesos_cni_port_mapper.cli.flags import Flags, rewrite_booleans
 from mesos_cni_port_mapper.cli.output import addresses_of, since
 from mesos_cni_port_mapper.harness.errors import UsageError
 
@@ -85,3 +85,22 @@ def test_an_age_has_two_units_at_most(
 def test_addresses_are_listed_in_order() -> None:
     infos = [{"ip_addresses": [{"ip_address": "a"}, {"ip_address": "b"}]}, {"name": "x"}]
     assert addresses_of(infos) == "a, b"
+
+
+def test_directories_hold_wherever_a_container_is_detached_from(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    flags = Flags()
+    flags.take("network_cni_config_dir", "configurations")
+    flags.take("network_cni_plugins_dir", "plugins:/usr/lib/cni/::../others")
+
+    options = flags.options()
+
+    assert options.config_dir == f"{tmp_path}/configurations"
+    # What is absolute stays word for word, because plugins get it as CNI_PATH.
+    assert options.plugins_dir == f"{tmp_path}/plugins:/usr/lib/cni/::{tmp_path}/../others"
+
+
+def test_no_plugins_directory_is_none() -> None:
+    assert Flags().options().plugins_dir is None
