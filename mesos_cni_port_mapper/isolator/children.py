@@ -1,8 +1,9 @@
-"""Children: forks of this process for a moment's work, and waiting for them or for programs.
+"""A moment's work in a thread or a fork of this process, and waiting for forks and programs.
 
-A fork dies with us by the kernel's parent-death signal, which follows the thread that forked: that
-must be one that stays, asyncio's own and never a pool's. A child leads a process group, and the
-whole group is killed when it is late or nobody waits for it any more.
+A thread is much cheaper: after a fork every page that either side touches is copied. A fork can be
+killed, and dies with us by the kernel's parent-death signal, which follows the thread that forked:
+that must be one that stays, asyncio's own and never a pool's. A child leads a process group, and
+the whole group is killed when it is late or nobody waits for it any more.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import errno
 import json
 import os
 import signal
+import threading
 from collections.abc import Callable
 from typing import NoReturn
 
@@ -53,22 +55,35 @@ async def finish(pid: int, seconds: float) -> int:
     return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
 
 
-async def perform(work: Callable[[], bytes | None], seconds: float) -> bytes:
-    """Run ``work`` in a child of its own and return what it returned; its ``OSError`` is raised.
+async def perform(work: Callable[[], None], seconds: float) -> None:
+    """Run ``work`` in a thread of its own, which may enter namespaces because it ends then.
 
-    What enters a namespace does so in here, because a namespace once entered is easy to forget to
-    leave.
+    Whatever ``work`` raises is raised. A thread cannot be killed: after ``TimeoutError`` it goes on
+    for as long as this process does.
     """
-    answer = os.memfd_create("answer")
-    try:
-        status = await finish(fork(lambda: _report(work, answer)), seconds)
-        return _outcome(answer, status)
-    finally:
-        os.close(answer)
+    loop = asyncio.get_running_loop()
+    done: asyncio.Future[None] = loop.create_future()
+
+    def run() -> None:
+        failure = None
+        try:
+            work()
+        except BaseException as error:  # noqa: BLE001 - it is raised where somebody waits
+            failure = error
+        # The loop may be closed by now, when nobody waits any more.
+        with contextlib.suppress(RuntimeError):
+            loop.call_soon_threadsafe(_settle, done, failure)
+
+    threading.Thread(target=run, daemon=True).start()
+    async with asyncio.timeout(seconds):
+        await done
 
 
 def perform_now(work: Callable[[], bytes | None]) -> bytes:
-    """Do as ``perform`` does, but wait: for work that takes no time and can hang on nothing."""
+    """Run ``work`` in a child of its own and return what it returned; its ``OSError`` is raised.
+
+    For work that takes no time and can hang on nothing.
+    """
     answer = os.memfd_create("answer")
     try:
         pid = fork(lambda: _report(work, answer))
@@ -124,16 +139,20 @@ async def _end_of(pid: int) -> None:
     ended: asyncio.Future[None] = loop.create_future()
     pidfd = os.pidfd_open(pid)
     try:
-        loop.add_reader(pidfd, _note, ended)
+        loop.add_reader(pidfd, _settle, ended)
         await ended
     finally:
         loop.remove_reader(pidfd)
         os.close(pidfd)
 
 
-def _note(ended: asyncio.Future[None]) -> None:
-    if not ended.done():
-        ended.set_result(None)
+def _settle(future: asyncio.Future[None], failure: BaseException | None = None) -> None:
+    if future.done():
+        return  # Nobody waits any more.
+    if failure is None:
+        future.set_result(None)
+    else:
+        future.set_exception(failure)
 
 
 def _kill(pid: int) -> None:

@@ -1,7 +1,7 @@
-"""What is done within a container's namespaces, by a child that enters them and ends.
+"""What is done within a container's namespaces, by a thread or child that enters them and ends.
 
 The files are bound read-only over those in ``/etc``. With a root file system of the container's own
-they are bound below it, and the child locks itself into that first: a link in an image leads
+they are bound below it, and the thread locks itself into that first: a link in an image leads
 nowhere else.
 """
 
@@ -14,6 +14,7 @@ import os
 import socket
 import stat
 import struct
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -68,12 +69,10 @@ class Setup:
 async def set_up(pid: int, setup: Setup) -> None:
     """Make the namespaces of a process as they must be."""
     kinds = ("net", "uts", "mnt") if setup.hostname is not None else ("mnt",)
-    with contextlib.ExitStack() as stack:
-        try:
-            files = {kind: _open_namespace(stack, pid, kind) for kind in kinds}
-            await children.perform(lambda: _set_up(setup, files), _SECONDS)
-        except OSError as error:
-            raise os_failure(f"set up the namespaces of process {pid}", error) from error
+    try:
+        await children.perform(lambda: _enter_and_set_up(setup, pid, kinds), _SECONDS)
+    except OSError as error:
+        raise os_failure(f"set up the namespaces of process {pid}", error) from error
 
 
 def check_own_namespace(pid: int, kind: str) -> None:
@@ -97,7 +96,14 @@ def _open_namespace(stack: contextlib.ExitStack, pid: int, kind: str) -> int:
     return file
 
 
-def _set_up(setup: Setup, namespaces: dict[str, int]) -> None:
+def _enter_and_set_up(setup: Setup, pid: int, kinds: Sequence[str]) -> None:
+    # A mount namespace is entered with a root and a working directory that no other thread shares.
+    syscalls.unshare(syscalls.CLONE_FS)
+    with contextlib.ExitStack() as stack:
+        _set_up(stack, setup, {kind: _open_namespace(stack, pid, kind) for kind in kinds})
+
+
+def _set_up(stack: contextlib.ExitStack, setup: Setup, namespaces: dict[str, int]) -> None:
     for kind, file in namespaces.items():
         syscalls.setns(file, _KINDS[kind])
         if kind == "net":
@@ -107,8 +113,8 @@ def _set_up(setup: Setup, namespaces: dict[str, int]) -> None:
     # What is mounted in here is nobody else's to see.
     syscalls.mount("", "/", "", syscalls.MS_SLAVE | syscalls.MS_REC)
     # By directory and name, because after chroot their paths lead elsewhere.
-    sources = [_open_directory_of(bind.source) for bind in setup.binds]
-    outside = os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    sources = [_open_directory_of(stack, bind.source) for bind in setup.binds]
+    outside = _open_directory(stack, "/")
     if setup.rootfs is not None:
         os.chroot(setup.rootfs)
     for bind, (directory, name) in zip(setup.binds, sources, strict=True):
@@ -124,10 +130,15 @@ def _set_up(setup: Setup, namespaces: dict[str, int]) -> None:
     _hide(setup.hidden)
 
 
-def _open_directory_of(source: Path) -> tuple[int, str]:
+def _open_directory_of(stack: contextlib.ExitStack, source: Path) -> tuple[int, str]:
     resolved = source.resolve(strict=True)
-    file = os.open(resolved.parent, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-    return file, f"./{resolved.name}"
+    return _open_directory(stack, resolved.parent), f"./{resolved.name}"
+
+
+def _open_directory(stack: contextlib.ExitStack, path: str | Path) -> int:
+    file = os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    stack.callback(os.close, file)
+    return file
 
 
 def _ensure_plain_file(target: str) -> None:

@@ -6,7 +6,8 @@ import fcntl
 import json
 import os
 import signal
-from collections.abc import Awaitable, Callable
+import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -127,22 +128,39 @@ def test_work_in_a_child_returns_or_raises_as_at_home() -> None:
     def fail() -> None:
         raise OSError(errno.EPERM, "no", "/x")
 
-    def home() -> bytes:
-        return str(os.getppid()).encode()
-
-    def both(work: Callable[[], bytes | None]) -> list[bytes]:
-        waited: Awaitable[bytes] = children.perform(work, 5)
-
-        async def wait() -> bytes:
-            return await waited
-
-        return [children.perform_now(work), asyncio.run(wait())]
-
-    assert both(home) == [str(os.getpid()).encode()] * 2
-    assert both(lambda: None) == [b""] * 2
+    assert children.perform_now(lambda: str(os.getppid()).encode()) == str(os.getpid()).encode()
+    assert children.perform_now(lambda: None) == b""
     with pytest.raises(PermissionError) as failure:
         children.perform_now(fail)
     assert failure.value.filename == "/x"
+
+
+def test_work_in_a_thread_leaves_no_thread_and_raises_as_at_home() -> None:
+    done: list[int] = []
+
+    def fail() -> None:
+        raise OSError(errno.EPERM, "no", "/x")
+
+    asyncio.run(children.perform(lambda: done.append(threading.get_native_id()), 5))
+    with pytest.raises(PermissionError) as failure:
+        asyncio.run(children.perform(fail, 5))
+
+    assert failure.value.filename == "/x"
+    assert len(done) == 1
+    tasks = Path("/proc/self/task")
+    assert eventually((tasks / str(done[0])).exists, False) is False
+
+
+def test_work_in_a_thread_that_takes_too_long_is_not_waited_for() -> None:
+    end = threading.Event()
+
+    def wait() -> None:
+        end.wait(10)
+
+    with pytest.raises(TimeoutError):
+        asyncio.run(children.perform(wait, 0.05))
+
+    end.set()
 
 
 def test_a_child_that_is_killed_is_no_success() -> None:
