@@ -1,0 +1,214 @@
+"""Containers launched at once and stopped at once by the agent, against a shell loop.
+
+The loop makes a namespace with `ip netns add`, calls the same plugins with the same configuration,
+and later undoes both: what attaching costs when nothing looks after it. A container of ours has
+four more namespaces, a process, an init, a monitor, files in its /etc and checkpoints.
+"""
+
+import argparse
+import json
+import statistics
+import sys
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tests.netns.agents import SOCKET, Agent, identity
+from tests.netns.containers import CONFIGURATIONS, ROOT, Tool
+from tests.netns.networks import DOCUMENT
+from tests.support.host import Host
+
+MANY = 50
+EXPECTED = 1.15
+_NETWORK = "measured"
+_PLUGINS = Path("/usr/lib/cni")
+_NAMES = [f"c{number}" for number in range(MANY)]
+_SETTLE = 0.3
+
+_BRIDGE = {"cniVersion": "1.0.0"} | DOCUMENT["delegate"] | {"bridge": "br0"}
+NETWORKS: Mapping[str, Mapping[str, Any]] = {
+    "bridge": _BRIDGE | {"ipMasq": False},
+    "bridge, ipMasq": _BRIDGE,
+    "port mapper": {"cniVersion": "1.0.0", **DOCUMENT},
+    "none": {},
+}
+"""What a row is called, and its network; without one, namespaces are all that is made."""
+
+# One subshell for each container, all at once; the same calls as a runtime makes.
+_LOOP = """\
+for name in {names}; do (
+    export CNI_CONTAINERID=$name CNI_NETNS=/run/netns/$name CNI_IFNAME=eth0 CNI_PATH={path}
+    {body}
+) & done
+wait
+"""
+_ADD = "ip netns add $name; {call}"
+_DEL = "{call}; ip netns delete $name"
+_CALL = "CNI_COMMAND={command} {program} <" + f"{CONFIGURATIONS}/{_NETWORK}.conf >/dev/null"
+
+
+class LaunchError(Exception):
+    """A side did not do what it was to be timed at."""
+
+
+@dataclass(frozen=True)
+class Round:
+    """Seconds that both sides took in turn, for launching and for stopping."""
+
+    ours: tuple[float, float]
+    loop: tuple[float, float]
+
+
+class _Tool(Tool):
+    """`mesos-cni` with the plugins that are measured."""
+
+    def environment(self) -> dict[str, str]:
+        return super().environment() | {"MESOS_NETWORK_CNI_PLUGINS_DIR": _path()}
+
+
+class Stage:
+    """A host with an agent on it and one network."""
+
+    def __init__(self, host: Host, network: Mapping[str, Any]) -> None:
+        self.host = host
+        self.network = network
+        tool = _Tool(host)
+        if network:
+            document = json.dumps({**network, "name": _NETWORK})
+            host.path(f"{CONFIGURATIONS}/{_NETWORK}.conf").write_text(document)
+        self.agent = Agent(tool, "--socket", SOCKET).ready()
+
+    def close(self) -> None:
+        """End the agent."""
+        self.agent.end()
+        self.agent.process.close()
+
+    def round(self, number: int) -> Round:
+        """Have both sides take their turns, each first every other time."""
+        if number % 2:
+            ours = self._time_ours()
+            return Round(ours, self._time_loop())
+        loop = self._time_loop()
+        return Round(self._time_ours(), loop)
+
+    def _time_ours(self) -> tuple[float, float]:
+        infos = [{"name": _NETWORK}] if self.network else []
+
+        def launch(name: str) -> int:
+            return self.agent.launch(name, *infos, command="exec sleep infinity").status
+
+        def stop(name: str) -> int:
+            asked = self._call("KILL_CONTAINER", name, signal=15)
+            return max(asked, self._call("WAIT_CONTAINER", name))
+
+        launched = _timed(lambda: _at_once(launch))
+        stopped = _timed(lambda: _at_once(stop))
+        _at_once(lambda name: self._call("REMOVE_CONTAINER", name))
+        return launched, stopped
+
+    def _call(self, kind: str, name: str, **fields: Any) -> int:
+        return self.agent.call(kind, container_id=identity(name), **fields).status
+
+    def _time_loop(self) -> tuple[float, float]:
+        return self._time_script(_ADD, "ADD"), self._time_script(_DEL, "DEL")
+
+    def _time_script(self, body: str, command: str) -> float:
+        program = _program(self.network)
+        call = _CALL.format(command=command, program=program) if program else ":"
+        script = _LOOP.format(names=" ".join(_NAMES), path=_path(), body=body.format(call=call))
+        return _timed(lambda: self.host.run(["/bin/sh", "-c", script], timeout=120))
+
+
+def _timed(work: Callable[[], object]) -> float:
+    time.sleep(_SETTLE)
+    began = time.perf_counter()
+    work()
+    return time.perf_counter() - began
+
+
+def _at_once(work: Callable[[str], int]) -> None:
+    with ThreadPoolExecutor(MANY) as pool:
+        statuses = list(pool.map(work, _NAMES))
+    if any(status != 200 for status in statuses):
+        message = f"the agent answered {sorted(set(statuses))}"
+        raise LaunchError(message)
+
+
+def _path() -> str:
+    return f"{ROOT}/dist/plugins:{_PLUGINS}"
+
+
+def _program(network: Mapping[str, Any]) -> str:
+    if not network:
+        return ""
+    found = (Path(directory, network["type"]) for directory in _path().split(":"))
+    return str(next(path for path in found if path.exists()))
+
+
+def measure(network: Mapping[str, Any], rounds: int) -> list[Round]:
+    """Measure one network in a fresh host; the first round warms up and is forgotten."""
+    with Host() as host:
+        stage = Stage(host, network)
+        try:
+            return [stage.round(number) for number in range(rounds + 1)][1:]
+        finally:
+            stage.close()
+
+
+def ratios(rounds: list[Round]) -> dict[str, float]:
+    """Return ours divided by the loop's, pair by pair, and the median of that."""
+    return {
+        "launch": statistics.median(each.ours[0] / each.loop[0] for each in rounds),
+        "stop": statistics.median(each.ours[1] / each.loop[1] for each in rounds),
+        "both": statistics.median(sum(each.ours) / sum(each.loop) for each in rounds),
+    }
+
+
+def _share(rounds: list[Round], bare: list[Round]) -> float:
+    """Return how much of our time is ours: what the same containers take without a network."""
+    alone, all_of_it = (
+        statistics.median(sum(each.ours) for each in many) for many in (bare, rounds)
+    )
+    return alone / all_of_it
+
+
+def main() -> int:
+    """Measure, and print a line for each network. It reports; nothing depends on its status."""
+    parser = argparse.ArgumentParser("bench.launch", description=__doc__)
+    parser.add_argument("--rounds", type=int, default=5, help="pairs of turns (default: 5)")
+    options = parser.parse_args()
+    if options.rounds < 1:
+        parser.error("--rounds: at least 1")
+    print(
+        f"{MANY} containers at once, ours through the agent / a shell loop, "
+        f"wall, median of {options.rounds} pairs"
+    )
+    print("network         launch   stop   both  launches/s  loop/s  share of ours  expected")
+    bare = measure(NETWORKS["none"], options.rounds)
+    for name, network in NETWORKS.items():
+        rounds = bare if not network else measure(network, options.rounds)
+        print(_line(name, rounds, bare if network else None), flush=True)
+    return 0
+
+
+def _line(name: str, rounds: list[Round], bare: list[Round] | None) -> str:
+    found = ratios(rounds)
+    rates = [
+        MANY / statistics.median(seconds)
+        for seconds in ([each.ours[0] for each in rounds], [each.loop[0] for each in rounds])
+    ]
+    words = (
+        f"{name:14} {found['launch']:7.2f} {found['stop']:6.2f} {found['both']:6.2f} "
+        f"{rates[0]:11.0f} {rates[1]:7.0f}"
+    )
+    if bare is None:
+        return words
+    verdict = "met" if found["both"] <= EXPECTED else "MISSED"
+    return f"{words} {_share(rounds, bare):14.0%}  at most {EXPECTED}: {verdict}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())
