@@ -16,7 +16,7 @@ from mesos_cni_port_mapper.isolator.recovery import (
 
 
 def entry(name: str, record: Record | None = None) -> Entry:
-    return Entry(f"/root/{name}", name, True, record or Record(name, name, ()))
+    return Entry(f"/state/{name}", name, True, record or Record(name, name, ()))
 
 
 def request(name: str) -> ContainerRequest:
@@ -36,7 +36,7 @@ def test_each_entry_has_one_action() -> None:
 
 
 def test_a_lost_record_is_written_again_from_the_request() -> None:
-    lost = Entry("/root/a", "a", True)
+    lost = Entry("/state/a", "a", True)
 
     assert plan_recovery([lost], {"a": request("a")}, set()) == [Keep("a", record_of(request("a")))]
     assert plan_recovery([lost], {"a": ContainerRequest("a")}, set()) == [Keep("a")]
@@ -44,15 +44,15 @@ def test_a_lost_record_is_written_again_from_the_request() -> None:
 
 
 def test_what_is_no_containers_is_stepped_over() -> None:
-    stray, odd = Entry("/root/x", "x", False), Entry("/root/a b", "a b", True)
+    stray, odd = Entry("/state/x", "x", False), Entry("/state/a b", "a b", True)
 
     actions = plan_recovery([stray, odd], {"x": request("x")}, {"a b"})
 
     assert actions == [
-        StepOver(Problem("/root/x", "it is no container's directory")),
+        StepOver(Problem("/state/x", "it is no container's directory")),
         StepOver(
             Problem(
-                "/root/a b",
+                "/state/a b",
                 "as a container ID it has a slash, a backslash, a space or a control character "
                 "in it",
             )
@@ -68,7 +68,7 @@ def test_live_containers_of_which_nothing_is_known_are_found() -> None:
         "p.debug": ContainerRequest("p.debug", (NetworkInfo("net"),), debug=True),
     }
 
-    assert find_lost([entry("known"), Entry("/root/lost", "lost", False)], live) == ["lost"]
+    assert find_lost([entry("known"), Entry("/state/lost", "lost", False)], live) == ["lost"]
 
 
 _NAMES = st.sampled_from(["a", "b", "a.b", "c", ".x", "a b"])
