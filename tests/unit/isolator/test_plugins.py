@@ -49,7 +49,14 @@ def test_the_environment_is_mesos_own() -> None:
 
 
 def test_a_plugin_gets_its_streams_and_dispositions(script: Callable[[str], str]) -> None:
-    program = script("cat; echo noise >&2; grep -E 'SigBlk|SigIgn' /proc/$$/status; ls /proc/$$/fd")
+    # Read by the shell itself: while it starts a program it blocks all signals for a moment.
+    program = script(
+        "cat; echo noise >&2\n"
+        "while read -r line; do\n"
+        'case $line in SigBlk*|SigIgn*) echo "$line" ;; esac\n'
+        "done </proc/$$/status\n"
+        "ls /proc/$$/fd"
+    )
 
     inherited = fcntl.fcntl(1, fcntl.F_DUPFD, 50)
     try:
