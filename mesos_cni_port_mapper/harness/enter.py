@@ -17,10 +17,11 @@ from typing import Any, NoReturn, Self
 from mesos_cni_port_mapper.cni import codec
 from mesos_cni_port_mapper.harness import terminal
 from mesos_cni_port_mapper.harness.account import parse_account
+from mesos_cni_port_mapper.harness.command import environment_of, run_command
 from mesos_cni_port_mapper.harness.containers import RUNNING, Container, status_of
 from mesos_cni_port_mapper.harness.errors import HarnessError, one_line
 from mesos_cni_port_mapper.harness.identity import has_ended, open_running
-from mesos_cni_port_mapper.harness.init import environment_of, read_text, run_command
+from mesos_cni_port_mapper.harness.init import read_text
 from mesos_cni_port_mapper.harness.spec import Spec
 from mesos_cni_port_mapper.linux import files, syscalls
 

@@ -8,11 +8,9 @@ what it imports: once the root has changed, a module would be looked for in the 
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import signal
 import socket
-import termios
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NoReturn
@@ -20,18 +18,18 @@ from typing import Any, NoReturn
 from mesos_cni_port_mapper.cni import codec
 from mesos_cni_port_mapper.harness import rootfs
 from mesos_cni_port_mapper.harness.account import Account, parse_account
-from mesos_cni_port_mapper.harness.descriptors import close_all_but
-from mesos_cni_port_mapper.harness.errors import (
-    NOT_EXECUTABLE,
-    NOT_FOUND,
-    HarnessError,
-    one_line,
+from mesos_cni_port_mapper.harness.command import (
+    environment_of,
+    is_ours,
+    run_command,
+    spawn_command,
 )
+from mesos_cni_port_mapper.harness.descriptors import close_all_but
+from mesos_cni_port_mapper.harness.errors import HarnessError, one_line
 from mesos_cni_port_mapper.harness.mounts import plan_mounts
 from mesos_cni_port_mapper.harness.spec import Spec
 from mesos_cni_port_mapper.linux import files, syscalls
 
-SEARCH_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 MESSAGE_LIMIT = 1 << 18
 
 # What the kernel sends for a fault of one's own must not be held back.
@@ -121,6 +119,15 @@ def _start(birth: Birth, given: Mapping[str, str]) -> int:
         return 0
     account = parse_account(spec.user, read_text("/etc/passwd"), read_text("/etc/group"))
     environment = environment_of(spec, given, account.home)
+    if spec.tty or not is_ours(account):
+        return _fork_command(birth, account, environment)
+    pid = spawn_command(spec, account, environment)
+    birth.channel.send(codec.encode({"started": True}))
+    return pid
+
+
+def _fork_command(birth: Birth, account: Account, environment: Mapping[str, str]) -> int:
+    spec = birth.spec
     master, slave = os.openpty() if spec.tty else (-1, -1)
     trouble, troubled = os.pipe()
     pid = os.fork()
@@ -137,63 +144,6 @@ def _start(birth: Birth, given: Mapping[str, str]) -> int:
     for descriptor in (*masters, *([slave] if spec.tty else [])):
         os.close(descriptor)
     return pid
-
-
-def environment_of(spec: Spec, given: Mapping[str, str], home: str) -> dict[str, str]:
-    """Return the command's environment: defaults, what the isolator gives, what was asked for."""
-    defaults = {"PATH": SEARCH_PATH, "HOME": home, **({"TERM": "xterm"} if spec.tty else {})}
-    return {**defaults, **given, **spec.environment}
-
-
-def run_command(
-    spec: Spec, account: Account, environment: Mapping[str, str], terminal: int, troubled: int
-) -> NoReturn:
-    """Turn a forked child into the command; what prevents that goes to ``troubled``."""
-    program = spec.program or ""
-    step, status = "session", 1
-    try:
-        os.setsid()
-        if terminal >= 0:
-            _control(terminal)
-        step = f"user {spec.user}"
-        _become(account)
-        step = "working directory"
-        os.chdir(spec.working_directory or "/")
-        step, status = "cannot run", NOT_EXECUTABLE
-        _restore_signals()
-        arguments = list(spec.argv) or [program]
-        os.execvpe(program, arguments, dict(environment))  # noqa: S606 - there is no shell to want
-    except OSError as error:
-        running = status == NOT_EXECUTABLE
-        if running and isinstance(error, FileNotFoundError):
-            status = NOT_FOUND
-        subject = f"{step} {program}" if running else step
-        words = {"error": f"{subject}: {error.strerror}", "status": status}
-        os.write(troubled, codec.encode(words))
-    except BaseException as bug:  # noqa: BLE001 - a forked child must not return
-        os.write(troubled, codec.encode({"error": f"{step}: {bug!r}", "status": 1}))
-    os._exit(status)
-
-
-def _control(terminal: int) -> None:
-    """Make a terminal the controlling one of this new session, and its three streams."""
-    fcntl.ioctl(terminal, termios.TIOCSCTTY, 0)
-    for target in range(3):
-        os.dup2(terminal, target)
-
-
-def _become(account: Account) -> None:
-    with contextlib.suppress(PermissionError):
-        # In a user namespace of one user there are no groups to set.
-        os.setgroups(account.groups)
-    os.setgid(account.gid)
-    os.setuid(account.uid)
-
-
-def _restore_signals() -> None:
-    for number in (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGINT):
-        signal.signal(number, signal.SIG_DFL)
-    signal.pthread_sigmask(signal.SIG_SETMASK, ())
 
 
 def _attend(command: int) -> int:

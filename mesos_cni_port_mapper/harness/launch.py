@@ -23,7 +23,13 @@ from mesos_cni_port_mapper.harness.descriptors import no_input
 from mesos_cni_port_mapper.harness.errors import HarnessError, UsageError
 from mesos_cni_port_mapper.harness.identity import open_running
 from mesos_cni_port_mapper.harness.isolation import Options, encode_options, request_of
-from mesos_cni_port_mapper.harness.monitor import Post, become_monitor, become_successor
+from mesos_cni_port_mapper.harness.monitor import (
+    Post,
+    become_monitor,
+    become_successor,
+    encode_failure,
+    say,
+)
 from mesos_cni_port_mapper.harness.spec import Spec, encode_spec
 from mesos_cni_port_mapper.harness.state import Directory
 
@@ -91,12 +97,7 @@ def launch(
     The command reads ``stdin``, or nothing. To ``attend`` is to hold the other end of its terminal.
     """
     check(spec, options)
-    document = {
-        "created": time.time(),
-        "spec": encode_spec(spec),
-        "settings": encode_options(options),
-    }
-    directory, lock = state.claim(options.runtime_dir, spec.container_id, document)
+    directory, lock = _claim(spec, options)
     ours, theirs = socket.socketpair() if attend and spec.tty else (None, None)
     source = no_input() if stdin is None else os.dup(stdin)
 
@@ -113,7 +114,7 @@ def launch(
         become_monitor(post)
 
     try:
-        report = _fork_away(work)
+        report = fork_away(work)
     except OSError as error:
         directory.remove()
         if ours:
@@ -125,6 +126,38 @@ def launch(
         if theirs:
             theirs.close()
     return Launch(directory, report, ours)
+
+
+def become_launched(spec: Spec, options: Options, report: int) -> NoReturn:
+    """Be the monitor of a new container, in a process forked for it by ``fork_away``.
+
+    What ``launch`` would raise is what ``Launch.result`` raises to whoever has the pipe.
+    """
+    try:
+        check(spec, options)
+        directory, lock = _claim(spec, options)
+    except (HarnessError, OSError) as error:
+        say(report, encode_failure(error))
+        os._exit(1)
+    become_monitor(
+        Post(
+            directory=directory,
+            spec=spec,
+            options=options,
+            lock=lock,
+            report=report,
+            stdin=no_input(),
+        )
+    )
+
+
+def _claim(spec: Spec, options: Options) -> tuple[Directory, int]:
+    document = {
+        "created": time.time(),
+        "spec": encode_spec(spec),
+        "settings": encode_options(options),
+    }
+    return state.claim(options.runtime_dir, spec.container_id, document)
 
 
 def succeed(directory: Directory, options: Options) -> Launch | None:
@@ -151,7 +184,7 @@ def succeed(directory: Directory, options: Options) -> Launch | None:
             )
             become_successor(post, init)
 
-        return Launch(directory, _fork_away(work))
+        return Launch(directory, fork_away(work))
     finally:
         for descriptor in (lock, source):
             if descriptor >= 0:
@@ -178,21 +211,24 @@ def check(spec: Spec, options: Options, *, nested: bool = True) -> None:
         )
 
 
-def _fork_away(work: Callable[[int], NoReturn]) -> int:
+def fork_away(work: Callable[[int], NoReturn]) -> int:
     """Run ``work`` in a process that is nobody's child; return the pipe it reports on."""
     sys.stdout.flush()
     sys.stderr.flush()
     report, reported = os.pipe()
     # The handlers of this process must not run in the other, which settles for its own.
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+    # Each fork of an interpreter costs milliseconds: pages that both sides then copy to write to.
+    reaped = signal.getsignal(signal.SIGCHLD) == signal.SIG_IGN
     pid = os.fork()
     if pid == 0:
         try:
-            if os.fork() == 0:
+            if reaped or os.fork() == 0:
                 work(reported)
         finally:
             os._exit(1)
     signal.pthread_sigmask(signal.SIG_SETMASK, mask)
     os.close(reported)
-    os.waitpid(pid, 0)
+    if not reaped:
+        os.waitpid(pid, 0)
     return report

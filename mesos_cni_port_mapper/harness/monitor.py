@@ -80,10 +80,12 @@ class Monitor:
         """Launch the container, wait for its end, and detach it."""
         try:
             master = self._launch()
-        except FAILURES as error:
+        except Exception as error:  # noqa: BLE001 - a bug must leave no container behind either
+            if not isinstance(error, FAILURES):
+                traceback.print_exc()
             self._abandon(error)
             return
-        self._report({"started": True})
+        say(self._post.report, {"started": True})
         status = self._wait(master)
         signalling.end_nested(self._directory)
         self._finish(status)
@@ -165,19 +167,13 @@ class Monitor:
                 os.kill(self._init, signal.SIGKILL)
             self._reap()
         error = detach(self._isolator, self._spec.container_id)
-        words = one_line(failure)
+        document = encode_failure(failure)
         if error:
-            words = f"{words}; and detaching it failed: {error}"
+            document["error"] += f"; and detaching it failed: {error}"
             record_ending(self._directory, None, error)
         else:
             self._directory.remove()
-        status = failure.status if isinstance(failure, HarnessError) else 1
-        self._report({"error": words, "status": status})
-
-    def _report(self, document: Mapping[str, Any]) -> None:
-        # Whoever launched us may have died.
-        with contextlib.suppress(BrokenPipeError):
-            os.write(self._post.report, codec.encode(dict(document)) + b"\n")
+        say(self._post.report, document)
 
     def terminate(self, number: int, _frame: FrameType | None) -> None:
         """Pass a signal that was meant for the container on to it, or do not start it at all."""
@@ -201,13 +197,30 @@ def become_successor(post: Post, init: Identity) -> NoReturn:
     settle(post)
 
     def succeed() -> None:
-        os.write(post.report, codec.encode({"started": True}) + b"\n")
+        say(post.report, {"started": True})
         pidfd = open_running(init)
         if pidfd is not None:
             has_ended(pidfd, None)
         finish_lost(post.directory, post.spec, post.options)
 
     _run(succeed)
+
+
+def encode_failure(failure: BaseException) -> dict[str, Any]:
+    """Return what a launch that failed reports: one line, and the status to exit with."""
+    status = failure.status if isinstance(failure, HarnessError) else 1
+    if isinstance(failure, FAILURES):
+        return {"error": one_line(failure), "status": status}
+    # The log that has it all goes with the container that never was.
+    where = traceback.extract_tb(failure.__traceback__)[-1]
+    return {"error": f"this is a bug: {failure!r} in {where.name}:{where.lineno}", "status": status}
+
+
+def say(report: int, document: Mapping[str, Any]) -> None:
+    """Report something to whoever launched the container."""
+    # They may have died.
+    with contextlib.suppress(BrokenPipeError):
+        os.write(report, codec.encode(dict(document)) + b"\n")
 
 
 def settle(post: Post) -> None:

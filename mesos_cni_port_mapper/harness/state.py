@@ -138,7 +138,13 @@ def nested_in(directory: Directory) -> list[Directory]:
 def abandoned(runtime_dir: str) -> list[Directory]:
     """Return directories that somebody was killed in the middle of making."""
     new = [Directory(path) for path in _entries(runtime_dir) if path.name.startswith(_NEW)]
-    return [directory for directory in new if not is_locked(directory)]
+    # Between making a directory and locking it there is a moment in which its maker alone tells.
+    return [each for each in new if not _maker_lives(each) and not is_locked(each)]
+
+
+def _maker_lives(new: Directory) -> bool:
+    pid, _, _ = new.container_id.removeprefix(_NEW).partition("-")
+    return os.path.exists(f"/proc/{pid}")
 
 
 def claim(runtime_dir: str, container_id: str, spec: dict[str, Any]) -> tuple[Directory, int]:

@@ -166,7 +166,8 @@ def test_recovery_reports_what_it_cannot_read_and_goes_on(tool: Tool) -> None:
     containers = tool.host.path(f"{RUNTIME}/containers")
     (containers / "stray").touch()
     (containers / "link").symlink_to("/run")
-    (containers / ".new-1-dead").mkdir()
+    # No process has this PID: it is beyond the kernel's limit.
+    (containers / ".new-4194305-dead").mkdir()
     tool.kill(monitor)
 
     left = tool.run("recover")

@@ -2,8 +2,8 @@
 
 A monitor is a fork that goes on without an exec, and must not come from a process with threads and
 an event loop. So the agent forks this one before it has either: it has one thread, knows how to
-launch, and ends when the agent does, however that ends. What may take long, a recovery, it leaves
-to a fork of its own. A request is a memory file with JSON, an answer a line of JSON and a pipe.
+launch, and ends when the agent does, however that ends. Whatever it is asked it leaves to a fork
+that reports on a pipe. A request is a memory file with JSON, an answer JSON and the pipe.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import socket
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any, NoReturn
 
 from mesos_cni_port_mapper.harness import containers, recovery, state
@@ -24,12 +25,17 @@ from mesos_cni_port_mapper.harness.descriptors import close_all_but
 from mesos_cni_port_mapper.harness.ending import FAILURES
 from mesos_cni_port_mapper.harness.errors import HarnessError, one_line
 from mesos_cni_port_mapper.harness.isolation import Options, decode_options
-from mesos_cni_port_mapper.harness.launch import Launch, launch, succeed
+from mesos_cni_port_mapper.harness.launch import (
+    Launch,
+    become_launched,
+    fork_away,
+    succeed,
+)
 from mesos_cni_port_mapper.harness.spec import Spec, decode_spec, encode_spec
 from mesos_cni_port_mapper.harness.state import Directory
 from mesos_cni_port_mapper.linux import files, syscalls
 
-_LIMIT = 1 << 16
+_LIMIT = 1 << 12
 
 
 @dataclass(slots=True)
@@ -42,7 +48,7 @@ class Launcher:
     channel: socket.socket
 
     def launch(self, spec: Spec) -> Launch:
-        """Start a monitor that launches a container; a refusal is a ``HarnessError``."""
+        """Start a monitor that launches a container."""
         report = self._ask({"do": "launch", "spec": encode_spec(spec)})
         root = state.containers_root(self.runtime_dir)
         return Launch(Directory(root / spec.container_id), report)
@@ -76,7 +82,7 @@ class Launcher:
             raise HarnessError("the agent's launcher is gone")
         answer = json.loads(data)
         if "error" in answer:
-            raise HarnessError(answer["error"], answer["status"])
+            raise HarnessError(answer["error"])
         os.set_inheritable(descriptors[0], False)
         return descriptors[0]
 
@@ -86,9 +92,19 @@ def start_launcher(options: Options) -> Launcher:
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     pid = os.fork()
     if pid == 0:
-        _end_with(lambda: _serve(theirs, options))
+        _be_launcher(theirs, options)
     theirs.close()
     return Launcher(options.runtime_dir, pid, os.pidfd_open(pid), ours)
+
+
+def _be_launcher(channel: socket.socket, options: Options) -> NoReturn:
+    try:
+        _prepare_fork()
+        _serve(channel, options)
+    except BaseException:  # noqa: BLE001 - a forked child must not return
+        traceback.print_exc()
+        os._exit(1)
+    os._exit(0)
 
 
 def _serve(channel: socket.socket, options: Options) -> None:
@@ -101,6 +117,8 @@ def _serve(channel: socket.socket, options: Options) -> None:
     os.dup2(null, 1)
     # What a collection would write to, monitors could not share with us.
     gc.freeze()
+    # The kernel reaps monitors, which then need not be forked twice to be nobody's children.
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     # Whatever else the agent was started with is its own.
     close_all_but((0, 1, 2, channel.fileno()))
     while True:
@@ -108,38 +126,33 @@ def _serve(channel: socket.socket, options: Options) -> None:
         if not descriptors:
             return
         try:
-            size = os.fstat(descriptors[0]).st_size
-            request = json.loads(os.pread(descriptors[0], size, 0))
+            pipe = fork_away(partial(_answer, descriptors[0], options))
+        except OSError as error:
+            channel.send(json.dumps({"error": f"cannot fork: {error.strerror}"}).encode())
+        else:
+            socket.send_fds(channel, [b"{}"], [pipe])
+            os.close(pipe)
         finally:
             os.close(descriptors[0])
-        try:
-            pipe = _answer(request, options)
-        except HarnessError as error:
-            words = {"error": str(error)[: _LIMIT // 8], "status": error.status}
-            channel.send(json.dumps(words).encode())
-            continue
-        socket.send_fds(channel, [b"{}"], [pipe])
-        os.close(pipe)
 
 
-def _answer(request: Mapping[str, Any], options: Options) -> int:
-    match request["do"]:
-        case "launch":
-            return _launch(decode_spec(request["spec"]), options)
-        case "tend":
-            return _report_on(lambda: _tend(request["containers"], options))
-        case _:
-            return _report_on(lambda: recovery.recover(options))
-
-
-def _launch(spec: Spec, options: Options) -> int:
+def _answer(file: int, options: Options, report: int) -> NoReturn:
+    """Do what is asked for, in a fork that nobody waits for; not a page is touched before it."""
     try:
-        started = launch(spec, options)
-    except OSError as error:
-        raise HarnessError(one_line(error)) from error
-    report = os.dup(started.report)
-    started.close()
-    return report
+        request = json.loads(os.pread(file, os.fstat(file).st_size, 0))
+        match request["do"]:
+            case "launch":
+                become_launched(decode_spec(request["spec"]), options, report)
+            case "tend":
+                _prepare_fork()
+                _write_report(lambda: _tend(request["containers"], options), report)
+            case _:
+                _prepare_fork()
+                _write_report(lambda: recovery.recover(options), report)
+    except BaseException:  # noqa: BLE001 - a forked child must not return
+        traceback.print_exc()
+        os._exit(1)
+    os._exit(0)
 
 
 def _tend(container_ids: Sequence[str], options: Options) -> recovery.Recovered:
@@ -170,20 +183,6 @@ def _tend_one(container_id: str, options: Options, report: recovery.Recovered) -
     report.monitored.append(container_id)
 
 
-def _report_on(work: Callable[[], recovery.Recovered]) -> int:
-    """Do something that takes its time in a process that is nobody's child."""
-    report, reported = os.pipe()
-    pid = os.fork()
-    if pid == 0:
-        os.close(report)
-        if os.fork():
-            os._exit(0)
-        _end_with(lambda: _write_report(work, reported))
-    os.close(reported)
-    os.waitpid(pid, 0)
-    return report
-
-
 def _write_report(work: Callable[[], recovery.Recovered], reported: int) -> None:
     try:
         outcome = work()
@@ -194,13 +193,8 @@ def _write_report(work: Callable[[], recovery.Recovered], reported: int) -> None
         files.write_all(reported, json.dumps(asdict(outcome)).encode())
 
 
-def _end_with(work: Callable[[], None]) -> NoReturn:
-    """Be a fork that does one thing, and never comes back into the code it was forked from."""
-    try:
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGCHLD):
-            signal.signal(number, signal.SIG_DFL)
-        work()
-    except BaseException:  # noqa: BLE001 - a forked child must not return
-        traceback.print_exc()
-        os._exit(1)
-    os._exit(0)
+def _prepare_fork() -> None:
+    """Hear signals as any program does; a monitor settles for handlers of its own."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGCHLD):
+        signal.signal(number, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())

@@ -10,6 +10,7 @@ import pytest
 from mesos_cni_port_mapper.cni.errors import CniError
 from mesos_cni_port_mapper.harness.account import Account, parse_account
 from mesos_cni_port_mapper.harness.birth import flags_of
+from mesos_cni_port_mapper.harness.command import environment_of
 from mesos_cni_port_mapper.harness.containers import (
     EXITED,
     LOST,
@@ -29,7 +30,6 @@ from mesos_cni_port_mapper.harness.identity import (
     is_running,
     parse_start_time,
 )
-from mesos_cni_port_mapper.harness.init import environment_of
 from mesos_cni_port_mapper.harness.isolation import (
     Options,
     decode_options,
@@ -37,6 +37,7 @@ from mesos_cni_port_mapper.harness.isolation import (
     first_address,
     request_of,
 )
+from mesos_cni_port_mapper.harness.monitor import encode_failure
 from mesos_cni_port_mapper.harness.mounts import Mount, plan_mounts
 from mesos_cni_port_mapper.harness.recovery import plan_for
 from mesos_cni_port_mapper.harness.signalling import parse_signal
@@ -242,3 +243,19 @@ def test_an_error_is_one_line() -> None:
     assert one_line(OSError(2, "No such file", "/x")) == "/x: No such file"
     assert one_line(ValueError("a\n  b")) == "a b"
     assert one_line(ValueError()) == "ValueError"
+
+
+def test_a_bug_is_reported_by_name_and_place() -> None:
+    try:
+        raise KeyError("veth")
+    except KeyError as bug:
+        found = encode_failure(bug)
+
+    assert found["status"] == 1
+    assert found["error"].startswith("this is a bug: KeyError('veth') in test_a_bug_is_reported")
+
+
+def test_a_failure_is_reported_in_its_own_words() -> None:
+    found = encode_failure(HarnessError("cannot run it", 127))
+
+    assert found == {"error": "cannot run it", "status": 127}

@@ -12,6 +12,9 @@ from mesos_cni_port_mapper.harness.errors import HarnessError, UnknownContainerE
 
 SPEC = {"spec": {"container_id": "web"}}
 
+NOBODY = 4194305
+"""No process ever: the kernel's limit for PIDs is one less (`PID_MAX_LIMIT`)."""
+
 
 def names(tmp_path: Path) -> list[str]:
     return [entry.name for entry in (tmp_path / "containers").iterdir()]
@@ -125,12 +128,13 @@ def test_nested_containers_are_those_below(tmp_path: Path) -> None:
 def test_what_was_abandoned_in_the_making_is_told_from_what_is_being_made(tmp_path: Path) -> None:
     root = tmp_path / "containers"
     os.close(claim(tmp_path)[1])
-    (root / ".new-1-dead").mkdir()
-    (root / "web").rename(root / ".new-2-live")
-    lock = state.take_over(state.Directory(root / ".new-2-live"))
+    (root / f".new-{NOBODY}-dead").mkdir()
+    (root / f".new-{os.getpid()}-not-locked-yet").mkdir()
+    (root / "web").rename(root / f".new-{NOBODY}-locked")
+    lock = state.take_over(state.Directory(root / f".new-{NOBODY}-locked"))
 
     found = [directory.container_id for directory in state.abandoned(str(tmp_path))]
 
-    assert found == [".new-1-dead"]
+    assert found == [f".new-{NOBODY}-dead"]
     assert lock is not None
     os.close(lock)

@@ -1,0 +1,121 @@
+"""Turn into a container's command, or start it: session, user, directory, environment, program."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import os
+import signal
+import termios
+from collections.abc import Mapping
+from typing import NoReturn
+
+from mesos_cni_port_mapper.cni import codec
+from mesos_cni_port_mapper.harness.account import Account
+from mesos_cni_port_mapper.harness.errors import NOT_EXECUTABLE, NOT_FOUND, HarnessError
+from mesos_cni_port_mapper.harness.spec import Spec
+
+SEARCH_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+# What Python has changed for itself, and a program would not expect.
+_CHANGED = (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGINT)
+
+
+def environment_of(spec: Spec, given: Mapping[str, str], home: str) -> dict[str, str]:
+    """Return the command's environment: defaults, what the isolator gives, what was asked for."""
+    defaults = {"PATH": SEARCH_PATH, "HOME": home, **({"TERM": "xterm"} if spec.tty else {})}
+    return {**defaults, **given, **spec.environment}
+
+
+def is_ours(account: Account) -> bool:
+    """Tell whether this process has the user and group already."""
+    return (account.uid, account.gid) == (os.getuid(), os.getgid())
+
+
+def spawn_command(spec: Spec, account: Account, environment: Mapping[str, str]) -> int:
+    """Start the command of an account that ``is_ours``, without a terminal; return its PID.
+
+    The caller takes the account's groups and the working directory for good: what can be arranged
+    before, a child need not be forked for, and forking an interpreter costs milliseconds.
+    """
+    program = spec.program or ""
+    try:
+        _become(account)
+        os.chdir(spec.working_directory or "/")
+    except OSError as error:
+        raise HarnessError(f"working directory: {error.strerror}") from error
+    try:
+        return _spawn(program, spec, environment)
+    except OSError as error:
+        status = NOT_FOUND if isinstance(error, FileNotFoundError) else NOT_EXECUTABLE
+        raise HarnessError(f"cannot run {program}: {error.strerror}", status) from error
+
+
+def _spawn(program: str, spec: Spec, environment: Mapping[str, str]) -> int:
+    """Search as ``os.execvpe`` does: the first reason that is not absence is the one to give."""
+    directories = [""] if "/" in program else os.get_exec_path(environment)
+    missing: OSError = FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), program)
+    refusal: OSError | None = None
+    for directory in directories:
+        try:
+            return os.posix_spawn(
+                os.path.join(directory, program),
+                list(spec.argv) or [program],
+                environment,
+                setsid=True,
+                setsigmask=(),
+                setsigdef=_CHANGED,
+            )
+        except (FileNotFoundError, NotADirectoryError) as error:
+            missing = error
+        except OSError as error:
+            refusal = refusal or error
+    raise refusal or missing
+
+
+def run_command(
+    spec: Spec, account: Account, environment: Mapping[str, str], terminal: int, troubled: int
+) -> NoReturn:
+    """Turn a forked child into the command; what prevents that goes to ``troubled``."""
+    program = spec.program or ""
+    step, status = "session", 1
+    try:
+        os.setsid()
+        if terminal >= 0:
+            _control(terminal)
+        step = f"user {spec.user}"
+        _become(account)
+        step = "working directory"
+        os.chdir(spec.working_directory or "/")
+        step, status = "cannot run", NOT_EXECUTABLE
+        for number in _CHANGED:
+            signal.signal(number, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_SETMASK, ())
+        arguments = list(spec.argv) or [program]
+        os.execvpe(program, arguments, dict(environment))  # noqa: S606 - there is no shell to want
+    except OSError as error:
+        running = status == NOT_EXECUTABLE
+        if running and isinstance(error, FileNotFoundError):
+            status = NOT_FOUND
+        subject = f"{step} {program}" if running else step
+        words = {"error": f"{subject}: {error.strerror}", "status": status}
+        os.write(troubled, codec.encode(words))
+    except BaseException as bug:  # noqa: BLE001 - a forked child must not return
+        os.write(troubled, codec.encode({"error": f"{step}: {bug!r}", "status": 1}))
+    os._exit(status)
+
+
+def _control(terminal: int) -> None:
+    """Make a terminal the controlling one of this new session, and its three streams."""
+    fcntl.ioctl(terminal, termios.TIOCSCTTY, 0)
+    for target in range(3):
+        os.dup2(terminal, target)
+
+
+def _become(account: Account) -> None:
+    with contextlib.suppress(PermissionError):
+        # In a user namespace of one user there are no groups to set.
+        os.setgroups(account.groups)
+    os.setgid(account.gid)
+    os.setuid(account.uid)
