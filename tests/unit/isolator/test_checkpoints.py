@@ -49,6 +49,29 @@ def test_the_umask_does_not_hide_the_files_from_the_container(state: Checkpoints
     assert hosts.stat().st_mode & 0o777 == 0o644
 
 
+def test_a_file_is_on_the_disk_before_it_has_its_name(
+    state: Checkpoints, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[tuple[str, str]] = []
+
+    def sync(file: int) -> None:
+        name = Path(f"/proc/self/fd/{file}").readlink().name
+        size = os.fstat(file).st_size if name.startswith(".") else 0
+        calls.append(("sync", f"{name} {size}" if size else name))
+
+    def rename(source: str, target: str, **where: int) -> None:
+        calls.append(("rename", target))
+        original(source, target, **where)
+
+    original = os.rename
+    monkeypatch.setattr(os, "fsync", sync)
+    monkeypatch.setattr(os, "rename", rename)
+
+    state.write_host_file("web", "hosts", "text")
+
+    assert calls == [("sync", ".hosts.new 4"), ("rename", "hosts"), ("sync", "web")]
+
+
 def test_what_is_not_there_is_nothing(state: Checkpoints) -> None:
     assert state.read_record("web") is None
     assert state.read_record("absent") is None
