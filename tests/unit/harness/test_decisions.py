@@ -246,10 +246,10 @@ def test_an_error_is_one_line() -> None:
 
 
 def test_a_bug_is_reported_by_name_and_place() -> None:
-    try:
-        raise KeyError("veth")
-    except KeyError as bug:
-        found = encode_failure(bug)
+    with pytest.raises(KeyError) as raised:
+        dict[str, str]().pop("veth")
+
+    found = encode_failure(raised.value)
 
     assert found["status"] == 1
     assert found["error"].startswith("this is a bug: KeyError('veth') in test_a_bug_is_reported")
