@@ -1,11 +1,8 @@
-"""The plugin's entry point: real streams in, exit status out."""
+"""The plugin's entry point."""
 
 from __future__ import annotations
 
-import gc
-import os
-
-from mesos_cni_port_mapper.cni.skeleton import serve
+from mesos_cni_port_mapper.cni.program import run
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -15,25 +12,8 @@ if TYPE_CHECKING:
 
 
 def main() -> NoReturn:
-    """Serve one request and leave.
-
-    ``os._exit`` skips the interpreter's teardown, which would take 1.5 ms and does nothing for a
-    process that has already answered.
-    """
-    # A process that lives for milliseconds has no use for what it would collect.
-    gc.disable()
-    _occupy_streams()
-    os._exit(serve(_port_mapper, _environment(), 0, 1))
-
-
-def _occupy_streams() -> None:
-    """Put something that can be neither read nor written where a standard stream is missing.
-
-    The next file to be opened would take its place, and what is said on stderr land in there.
-    """
-    while (file := os.open("/", os.O_PATH)) <= 2:
-        pass
-    os.close(file)
+    """Serve one request."""
+    run(_port_mapper, "mesos-cni-port-mapper")
 
 
 def _port_mapper() -> PortMapper:
@@ -41,14 +21,6 @@ def _port_mapper() -> PortMapper:
     from mesos_cni_port_mapper.port_mapper import PortMapper
 
     return PortMapper()
-
-
-def _environment() -> dict[str, str]:
-    if os.environ.get("CNI_COMMAND") == "VERSION":
-        return dict(os.environ)
-    from mesos_cni_port_mapper.linux.process import original_environment
-
-    return original_environment(os.environ)
 
 
 if __name__ == "__main__":

@@ -201,7 +201,7 @@ class Work:
 
     def answer(self, result: Result) -> dict[str, Any]:
         """Return what ADD prints, in the version of the request."""
-        declared = self.request.netconf.get("cniVersion") is not None
+        declared = bool(self.request.netconf.get("cniVersion"))
         try:
             return encode_result(result, self.request.version, declared)
         except MalformedResultError as error:

@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import _socket
 
+BITS = {4: 32, 6: 128}
+"""How long an address of each family is."""
+
+_FAMILIES = {4: _socket.AF_INET, 6: _socket.AF_INET6}
+_MAPPED = bytes(10) + b"\xff\xff"
+"""How an IPv4 address begins where one of IPv6 is wanted; no other address is that long."""
+
 
 def family_of(address: str) -> int:
     """Return 4 or 6 for an address without a prefix, 0 for anything else."""
-    for family, number in ((_socket.AF_INET, 4), (_socket.AF_INET6, 6)):
+    for family, number in _FAMILIES.items():
         try:
-            _socket.inet_pton(family, address)
+            _socket.inet_pton(number, address)
         except (OSError, ValueError):
             continue
-        return number
+        return family
     return 0
 
 
@@ -20,7 +27,30 @@ def split_prefix(text: str) -> tuple[str, int]:
     """Split "192.0.2.1/24" into address and prefix length; raise ``ValueError`` for other text."""
     address, slash, prefix = text.partition("/")
     family = family_of(address)
-    longest = 32 if family == 4 else 128
+    longest = BITS.get(family, 0)
     if not (family and slash and prefix.isascii() and prefix.isdigit() and int(prefix) <= longest):
         raise ValueError(f"{text!r} is no address with a prefix")
     return address, int(prefix)
+
+
+def number_of(address: str) -> tuple[int, int]:
+    """Return an address as its family and its number; raise ``ValueError`` for other text.
+
+    An IPv4 address in IPv6's spelling (``::ffff:192.0.2.1``) is an IPv4 address, as it is to the
+    reference plugins.
+    """
+    family = family_of(address)
+    if not family:
+        raise ValueError(f"{address!r} is no address")
+    packed = _socket.inet_pton(_FAMILIES[family], address)
+    if packed.startswith(_MAPPED):
+        return 4, int.from_bytes(packed[len(_MAPPED) :], "big")
+    return family, int.from_bytes(packed, "big")
+
+
+def text_of(family: int, number: int) -> str:
+    """Return the one spelling of an address that the reference plugins use (RFC 5952)."""
+    # The C library would end these in the dotted form of IPv4.
+    if family == 6 and 0xFFFF < number <= 0xFFFFFFFF:
+        return f"::{number >> 16:x}:{number & 0xFFFF:x}"
+    return _socket.inet_ntop(_FAMILIES[family], number.to_bytes(BITS[family] // 8, "big"))

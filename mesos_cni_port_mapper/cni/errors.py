@@ -22,6 +22,8 @@ RULES_FAILED = 103
 UNKNOWN_COMMAND = 104
 UNDO_INCOMPLETE = 106
 BUG = 199
+INTERNAL = 999
+"""What the reference plugins answer where the specification has no code for a failure."""
 
 
 class CniError(Exception):

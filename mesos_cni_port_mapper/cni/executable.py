@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 from mesos_cni_port_mapper.cni import codec
 from mesos_cni_port_mapper.cni.errors import (
     DELEGATE_FAILED,
@@ -21,6 +23,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from typing import Any
 
+BUILTIN_DIRECTORY = ".mesos-cni-delegates"
+"""Where the built-in delegates are, beside the frozen program."""
+
 _PASSED_ON = (TRY_AGAIN, UNAVAILABLE, UNAVAILABLE_AND_IMPAIRED)
 
 
@@ -29,15 +34,24 @@ class VersionRefusedError(CniError):
 
 
 def find_plugin(plugin_type: str, path: Sequence[str]) -> str:
-    """Return the executable for a plugin type, or raise ``CniError`` naming where it was sought."""
-    program = process.find_program(plugin_type, path)
+    """Return the executable for a plugin type, or raise ``CniError`` naming where it was sought.
+
+    ``CNI_PATH`` comes first; what is not in there is perhaps built in.
+    """
+    builtin = f"{own_directory()}/{BUILTIN_DIRECTORY}"
+    program = process.find_program(plugin_type, [*path, builtin])
     if not program:
         raise CniError(
             DELEGATE_FAILED,
-            f"delegate.type: no plugin {plugin_type!r} in CNI_PATH",
-            f"looked in: {', '.join(path)}",
+            f"delegate.type: no plugin {plugin_type!r} in CNI_PATH, and none of ours",
+            f"looked in: {', '.join([*path, builtin])}",
         )
     return program
+
+
+def own_directory() -> str:
+    """Return the directory of the program that runs, links to it followed."""
+    return os.path.dirname(os.path.realpath("/proc/self/exe"))
 
 
 class Executable(Value):

@@ -46,6 +46,11 @@ class Section:
         value: str = self._typed(key, str, default)
         return value
 
+    def boolean(self, key: str) -> bool:
+        """Return true or false; absent is false."""
+        value: bool = self._typed(key, bool, False)
+        return value
+
     def strings(self, key: str) -> tuple[str, ...]:
         """Return an array of strings, empty when there is none."""
         values = self.array(key)

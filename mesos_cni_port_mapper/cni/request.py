@@ -30,13 +30,18 @@ _REQUIRED = {
     "CHECK": (*_ATTACHMENT, "CNI_NETNS", "CNI_PATH"),
     # After a reboot, or once its process is gone, a container has no namespace to name.
     "DEL": (*_ATTACHMENT, "CNI_PATH"),
+    "GC": ("CNI_PATH",),
+    "STATUS": ("CNI_PATH",),
 }
+_SINCE = {"CHECK": version.FIRST_WITH_CHECK, "GC": "1.1.0", "STATUS": "1.1.0"}
+"""The versions that brought commands, where not every one has them."""
 
 
 class Request(Value):
     """What a plugin is asked to do.
 
-    ``netns`` is "" where the runtime named none. ``environ`` is the environment the plugin was
+    ``netns`` is "" where the runtime named none; GC and STATUS, which are about a network, have no
+    ``container_id`` and ``ifname`` either. ``environ`` is the environment the plugin was
     started with, CNI variables included: what a delegate is started with in turn.
     """
 
@@ -88,17 +93,18 @@ def read_netconf(stdin: int) -> dict[str, Any]:
 
 def parse_version(command: str, netconf: dict[str, Any]) -> str:
     """Return the version to answer in; complain where it is unknown or lacks ``command``."""
-    named = Section(netconf).string("cniVersion", version.ASSUMED)
+    # libcni puts an empty one into what had none.
+    named = Section(netconf).string("cniVersion", "") or version.ASSUMED
     if named not in version.SUPPORTED:
         raise CniError(
             INCOMPATIBLE_VERSION,
             f"cniVersion: {shown(named)} is not supported",
             f"supported: {', '.join(version.SUPPORTED)}",
         )
-    if command == "CHECK" and version.order(named) < version.order(version.FIRST_WITH_CHECK):
+    if command in _SINCE and version.order(named) < version.order(_SINCE[command]):
         raise CniError(
             INCOMPATIBLE_VERSION,
-            f"cniVersion: {command} needs {version.FIRST_WITH_CHECK} or later, not {named}",
+            f"cniVersion: {command} needs {_SINCE[command]} or later, not {named}",
         )
     return named
 
@@ -116,8 +122,8 @@ def make_request(
         )
     return Request(
         command=command,
-        container_id=environ["CNI_CONTAINERID"],
-        ifname=environ["CNI_IFNAME"],
+        container_id=environ.get("CNI_CONTAINERID", ""),
+        ifname=environ.get("CNI_IFNAME", ""),
         netns=environ.get("CNI_NETNS", ""),
         path=tuple(part for part in environ["CNI_PATH"].split(os.pathsep) if part),
         environ=environ,

@@ -30,21 +30,29 @@ if TYPE_CHECKING:
         def check(self, request: Request) -> None:
             """Raise unless the container is attached as ADD left it."""
 
+        # And optionally ``gc`` and ``status``, called like ``delete``.
+
 
 VERSION_ANSWER = (
     b'{"cniVersion":"1.1.0",'
     b'"supportedVersions":["0.1.0","0.2.0","0.3.0","0.3.1","0.4.0","1.0.0","1.1.0"]}\n'
 )
 _COMMANDS = {"ADD": "add", "DEL": "delete", "CHECK": "check"}
+_OPTIONAL = {"GC": "gc", "STATUS": "status"}
+"""Commands about a network and not about an attachment, which a plugin may know or not."""
 
 
 def serve(
-    make_plugin: Callable[[], Plugin], environ: Mapping[str, str], stdin: int, stdout: int
+    make_plugin: Callable[[], Plugin],
+    environ: Mapping[str, str],
+    stdin: int,
+    stdout: int,
+    program: str = "mesos-cni-port-mapper",
 ) -> int:
     """Answer one request and return the exit status.
 
     ``stdin`` and ``stdout`` are file descriptors; ``make_plugin`` is called only for commands that
-    need the plugin.
+    need the plugin; ``program`` is whose bug an unexpected exception is.
     """
     command = environ.get("CNI_COMMAND", "")
     if command == "VERSION":
@@ -62,7 +70,7 @@ def serve(
     except Interrupted as interruption:
         failure = _interruption(interruption)
     except Exception as bug:  # noqa: BLE001 - the edge: a bug is a document too
-        failure = _bug(bug)
+        failure = _bug(bug, program)
     else:
         return _print(stdout, codec.encode(result) + b"\n" if result is not None else b"", 0)
     document = encode_error(failure, answered_in[0])
@@ -82,7 +90,8 @@ def _answer(
 
     if not command:
         raise CniError(INVALID_ENVIRONMENT, "CNI_COMMAND is missing")
-    if command not in _COMMANDS:
+    plugin = make_plugin() if command in _OPTIONAL else None
+    if command not in _COMMANDS and not hasattr(plugin, _OPTIONAL.get(command, "")):
         raise CniError(
             UNKNOWN_COMMAND, f"CNI_COMMAND {shown(command)} is none of ADD, DEL, CHECK, VERSION"
         )
@@ -90,8 +99,9 @@ def _answer(
     netconf = request.read_netconf(stdin)
     answered_in[0] = request.parse_version(command, netconf)
     asked = request.make_request(command, environ, netconf, answered_in[0])
+    name = _COMMANDS.get(command) or _OPTIONAL[command]
     method: Callable[[Request], dict[str, Any] | None]
-    method = getattr(make_plugin(), _COMMANDS[command])
+    method = getattr(plugin or make_plugin(), name)
     return method(asked)
 
 
@@ -109,14 +119,14 @@ def _interruption(interruption: BaseException) -> CniError:
     return CniError(TRY_AGAIN, str(interruption))
 
 
-def _bug(bug: Exception) -> CniError:
+def _bug(bug: Exception, program: str) -> CniError:
     import sys
 
     from mesos_cni_port_mapper.cni.errors import BUG, CniError
 
     # The interpreter's own way to show an exception, which needs no module.
     sys.__excepthook__(type(bug), bug, bug.__traceback__)
-    return CniError(BUG, "this is a bug in mesos-cni-port-mapper", repr(bug))
+    return CniError(BUG, f"this is a bug in {program}", repr(bug))
 
 
 def _print(stdout: int, data: bytes, status: int) -> int:

@@ -26,10 +26,10 @@ class _TimeUp(BaseException):
     pass
 
 
-def acquire(path: str, seconds: float) -> int:
+def acquire(path: str, seconds: float, mode: int = 0o600) -> int:
     """Create ``path`` if need be, lock it, and return it open. Closing it gives the lock back."""
     while True:
-        file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, mode)
         if _lock_in_place(file, path, seconds):
             return file
 
@@ -43,6 +43,17 @@ def acquire_existing(path: str, seconds: float) -> int | None:
             return None
         if _lock_in_place(file, path, seconds):
             return file
+
+
+def acquire_read_only(path: str, seconds: float) -> int:
+    """Lock a file that stays in its place and may not be written, and return it open."""
+    file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        _flock(file, path, seconds)
+    except BaseException:
+        os.close(file)
+        raise
+    return file
 
 
 def lock_uncontended(file: int) -> None:

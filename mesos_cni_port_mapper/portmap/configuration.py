@@ -116,7 +116,7 @@ def _parse_delegate(section: Section, own_type: str) -> dict[str, Any]:
         refuse("delegate.type", f"{shown(delegate_type)} is no plugin's name")
     if delegate_type == own_type:
         refuse("delegate.type", f"{shown(delegate_type)} would delegate to itself")
-    version = delegate.string("cniVersion", versions.ASSUMED)
+    version = delegate.string("cniVersion", "") or versions.ASSUMED
     if version not in versions.SUPPORTED:
         refuse("delegate.cniVersion", f"{shown(version)} is not supported", INCOMPATIBLE_VERSION)
     return delegate.document

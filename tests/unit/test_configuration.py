@@ -143,7 +143,7 @@ def test_a_delegate_is_refused(delegate: object, complaint: str) -> None:
     assert refusal_of(delegate=delegate) == (7, complaint)
 
 
-@pytest.mark.parametrize("version", ["", "2.0.0"])
+@pytest.mark.parametrize("version", ["2.0.0", "0.0.1"])
 def test_a_delegate_s_unknown_version_is_refused(version: str) -> None:
     assert refusal_of(delegate={"type": "bridge", "cniVersion": version}) == (
         1,

@@ -1,12 +1,14 @@
 """Asking a plugin that is a program: what it is given, and every way in which it can go wrong."""
 
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from mesos_cni_port_mapper.cni import executable
 from mesos_cni_port_mapper.cni.errors import CniError
 from mesos_cni_port_mapper.cni.executable import Executable, VersionRefusedError, find_plugin
 from mesos_cni_port_mapper.cni.result import Result
@@ -273,14 +275,29 @@ def test_the_first_executable_in_the_path_is_the_plugin(tmp_path: Path) -> None:
 
 
 def test_a_plugin_that_is_not_there_is_named_with_where_it_was_sought() -> None:
+    builtin = f"{Path(sys.executable).resolve().parent}/.mesos-cni-delegates"
+
     with pytest.raises(CniError) as failure:
         find_plugin("fake", ("/nowhere", "/else"))
 
     assert (failure.value.code, failure.value.msg, failure.value.details) == (
         102,
-        "delegate.type: no plugin 'fake' in CNI_PATH",
-        "looked in: /nowhere, /else",
+        "delegate.type: no plugin 'fake' in CNI_PATH, and none of ours",
+        f"looked in: /nowhere, /else, {builtin}",
     )
+
+
+def test_a_plugin_beside_our_program_is_found_after_those_in_the_path(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "path").mkdir()
+    (tmp_path / ".mesos-cni-delegates").mkdir()
+    monkeypatch.setattr(executable, "own_directory", lambda: str(tmp_path))
+    builtin = write_script(tmp_path / ".mesos-cni-delegates" / "fake", "true")
+
+    assert find_plugin("fake", [str(tmp_path / "path")]) == builtin
+    given = write_script(tmp_path / "path" / "fake", "true")
+    assert find_plugin("fake", [str(tmp_path / "path")]) == given
 
 
 def open_files() -> set[str]:

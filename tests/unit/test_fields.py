@@ -30,6 +30,8 @@ Read = Callable[[Section], object]
         pytest.param({"a": None}, lambda s: s.seconds("a", 5.0), 5.0, id="the default of seconds"),
         pytest.param({"a": {"b": 1}}, lambda s: s.section("a").document, {"b": 1}, id="an object"),
         pytest.param({}, lambda s: s.optional_section("a").document, {}, id="no object"),
+        pytest.param({"a": True}, lambda s: s.boolean("a"), True, id="true"),
+        pytest.param({"a": None}, lambda s: s.boolean("a"), False, id="neither true nor false"),
     ],
 )
 def test_a_field_is_read(document: dict[str, Any], read: Read, value: object) -> None:

@@ -15,6 +15,7 @@ from mesos_cni_port_mapper.linux.lock import (
     LockHeldError,
     acquire,
     acquire_existing,
+    acquire_read_only,
     holder_of,
     is_held,
     lock_uncontended,
@@ -23,6 +24,7 @@ from tests.unit.children import in_child
 
 Acquire = Callable[[str, float], int | None]
 BOTH = pytest.mark.parametrize("take", [acquire, acquire_existing])
+ALL = pytest.mark.parametrize("take", [acquire, acquire_existing, acquire_read_only])
 
 
 def hold(path: Path) -> int:
@@ -50,12 +52,25 @@ def test_a_lock_is_made_where_there_is_none(tmp_path: Path) -> None:
     assert not is_held(f"{tmp_path}/lock")
 
 
+def test_what_may_not_be_written_can_be_locked(tmp_path: Path) -> None:
+    path = tmp_path / "lock"
+    path.touch(0o400)
+
+    file = acquire_read_only(str(path), 1)
+
+    assert is_held(str(path))
+    assert os.get_inheritable(file) is False
+    assert fcntl.fcntl(file, fcntl.F_GETFL) & os.O_ACCMODE == os.O_RDONLY
+    os.close(file)
+    assert not is_held(str(path))
+
+
 def test_an_existing_lock_is_not_made(tmp_path: Path) -> None:
     assert acquire_existing(f"{tmp_path}/lock", 1) is None
     assert list(tmp_path.iterdir()) == []
 
 
-@BOTH
+@ALL
 def test_a_held_lock_is_waited_for_as_long_as_said(tmp_path: Path, take: Acquire) -> None:
     path = tmp_path / "lock"
     holder = hold(path)

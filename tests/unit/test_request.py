@@ -143,12 +143,14 @@ def test_a_version_is_spoken(command: str, version: str) -> None:
     assert parse_version(command, {"cniVersion": version}) == version
 
 
-@pytest.mark.parametrize("netconf", [{}, {"cniVersion": None}], ids=["missing", "null"])
+@pytest.mark.parametrize(
+    "netconf", [{}, {"cniVersion": None}, {"cniVersion": ""}], ids=["missing", "null", "empty"]
+)
 def test_a_version_that_is_not_named_is_0_2_0(netconf: dict[str, Any]) -> None:
     assert parse_version("ADD", netconf) == "0.2.0"
 
 
-@pytest.mark.parametrize("version", ["", "1.2.0", "0.0.9", "1.0", "latest"])
+@pytest.mark.parametrize("version", ["1.2.0", "0.0.9", "1.0", "latest"])
 def test_an_unknown_version_is_refused_naming_the_known_ones(version: str) -> None:
     with pytest.raises(CniError) as refusal:
         parse_version("DEL", {"cniVersion": version})
@@ -187,6 +189,26 @@ def test_a_check_is_refused_in(netconf: dict[str, Any]) -> None:
         1,
         f"cniVersion: CHECK needs 0.4.0 or later, not {named}",
     )
+
+
+@pytest.mark.parametrize("command", ["GC", "STATUS"])
+def test_commands_about_a_network_came_with_1_1_0(command: str) -> None:
+    assert parse_version(command, {"cniVersion": "1.1.0"}) == "1.1.0"
+    with pytest.raises(CniError) as refusal:
+        parse_version(command, {"cniVersion": "1.0.0"})
+
+    assert str(refusal.value) == f"cniVersion: {command} needs 1.1.0 or later, not 1.0.0"
+
+
+@pytest.mark.parametrize("command", ["GC", "STATUS"])
+def test_commands_about_a_network_name_no_container(command: str) -> None:
+    parse_environment(command, {"CNI_PATH": "/a"})
+    with pytest.raises(CniError, match="CNI_PATH is missing"):
+        parse_environment(command, {})
+
+    asked = make_request(command, {"CNI_PATH": "/a"}, {"name": "net"}, "1.1.0")
+
+    assert (asked.container_id, asked.ifname, asked.netns) == ("", "", "")
 
 
 def test_a_request_holds_what_was_asked() -> None:

@@ -178,6 +178,40 @@ def test_a_plugin_that_cannot_be_made_is_a_document_too(
     assert "nobody needs a plugin here" in capsys.readouterr().err
 
 
+def test_a_bug_is_in_the_program_that_has_it(capsys: pytest.CaptureFixture[str]) -> None:
+    with memory(json.dumps(NETCONF).encode()) as stdin, memory() as stdout:
+        skeleton.serve(lambda: Fake(KeyError("oops")), ENVIRON, stdin, stdout, "mesos-cni-delegate")
+
+        assert json.loads(content(stdout))["msg"] == "this is a bug in mesos-cni-delegate"
+    assert "KeyError" in capsys.readouterr().err
+
+
+class Caretaker(Fake):
+    """A plugin that knows the commands about a network, too."""
+
+    def gc(self, request: Request) -> None:
+        self._note("gc", request)
+
+    def status(self, request: Request) -> None:
+        self._note("status", request)
+
+
+@pytest.mark.parametrize("command", ["GC", "STATUS"])
+def test_a_plugin_may_know_a_command_about_a_network(command: str) -> None:
+    caretaker = Caretaker()
+    environ = {"CNI_COMMAND": command, "CNI_PATH": "/opt/cni/bin"}
+
+    assert serve(lambda: caretaker, environ, {**NETCONF, "cniVersion": "1.1.0"}) == (0, "")
+    assert caretaker.journal == [(command.lower(), command, "1.1.0")]
+
+
+@pytest.mark.parametrize("command", ["GC", "STATUS"])
+def test_a_plugin_that_does_not_is_code_104(command: str) -> None:
+    status, document = serve(Fake, {"CNI_COMMAND": command, "CNI_PATH": "/opt/cni/bin"})
+
+    assert (status, document["code"]) == (1, 104)
+
+
 @pytest.mark.parametrize("environ", [{}, {"CNI_COMMAND": ""}], ids=["missing", "empty"])
 def test_no_command_is_code_4(environ: dict[str, str]) -> None:
     assert serve(no_plugin, environ) == (
