@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.support import machine
+from tests.support.builtin import builtin_directory
 from tests.support.gate import need_file, need_host
 from tests.support.host import Host, Variant
 from tests.support.keeper import survivors
@@ -40,6 +41,12 @@ def frozen() -> Path:
     """Return the frozen port mapper."""
     need_file(FROZEN, "make build")
     return FROZEN
+
+
+@pytest.fixture(scope="session")
+def delegates_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the directory of the built-in plugins' programs."""
+    return builtin_directory(tmp_path_factory.mktemp("delegates"))
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.unit.architecture import (
-    PACKAGE,
+    DELEGATES,
     PLUGIN,
     ROOT,
     Module,
@@ -22,11 +22,13 @@ from tests.unit.architecture import (
     check_text,
     modules,
     reachable,
+    sources,
 )
 
 ALL = modules()
 BY_NAME = {module.name: module for module in ALL}
 HOT = [BY_NAME[name] for name in sorted(reachable("__main__", BY_NAME))]
+BUILT_IN = [module for module in ALL if module.layer == DELEGATES]
 RULES: dict[str, tuple[Callable[[Module], list[str]], list[Module]]] = {
     "imports point downwards": (check_order, ALL),
     "outside things have one door": (check_doors, ALL),
@@ -34,6 +36,7 @@ RULES: dict[str, tuple[Callable[[Module], list[str]], list[Module]]] = {
     "the rules that should exist are found out without acting": (check_purity, ALL),
     "functions named like decisions do not act": (check_pure_names, ALL),
     "the hot path imports cheap modules": (check_hot_path, HOT),
+    "delegates import cheap modules": (check_hot_path, BUILT_IN),
     "nothing asserts": (check_asserts, ALL),
     "annotations are postponed": (check_postponed_annotations, ALL),
 }
@@ -46,7 +49,7 @@ def test_the_design_holds(check: Callable[[Module], list[str]], subjects: list[M
 
 @pytest.mark.parametrize(
     "path",
-    sorted((ROOT / PACKAGE).rglob("*.py")),
+    sources(),
     ids=lambda path: str(path.relative_to(ROOT)),
 )
 def test_a_file_is_short_and_puts_nothing_off(path: Path) -> None:
@@ -77,6 +80,14 @@ TYPES = "TYPE_CHECKING = False\nif TYPE_CHECKING:\n    import typing\n"
         (check_order, "port_mapper", "from mesos_cni_port_mapper.isolator import paths"),
         (check_order, "isolator.x", "from mesos_cni_port_mapper.portmap import plan"),
         (check_order, "cni.x", "from mesos_cni_port_mapper.unheard_of import y"),
+        (check_order, "delegates.x", "from mesos_cni_port_mapper.isolator import paths"),
+        (check_order, "delegates.x", "from mesos_cni_port_mapper.port_mapper import PortMapper"),
+        (check_order, "harness.x", "from delegates.catalogue import BUILT_IN"),
+        (check_order, "port_mapper", "from delegates import catalogue"),
+        (check_doors, "delegates.x", "def f():\n    from pyroute2.netlink import nla"),
+        (check_doors, "delegates.x", "import pyroute2"),
+        (check_doors, "delegates.x", "import subprocess"),
+        (check_streams, "delegates.x", "import os\nos.write(1, b'')"),
         (check_doors, "netfilter.x", "import subprocess"),
         (check_doors, "netfilter.x", "def f():\n    import json"),
         (check_doors, "cni.x", "import fcntl"),
@@ -121,6 +132,10 @@ def test_a_check_complains_about(
     [
         (check_order, "cni.x", "from mesos_cni_port_mapper.linux.files import read"),
         (check_order, "cli.x", "from mesos_cni_port_mapper.portmap import plan"),
+        (check_order, "delegates.x", "from mesos_cni_port_mapper.netfilter import iptables"),
+        (check_order, "delegates.x.y", "from delegates.x.z import f"),
+        (check_doors, "delegates.netlink", "def f():\n    from pyroute2.netlink import nla"),
+        (check_hot_path, "delegates.x", "from delegates.y import z"),
         (check_doors, "linux.lock", "import fcntl"),
         (check_doors, "harness.x", "import subprocess"),
         (check_doors, "cni.x", "if TYPE_CHECKING:\n    import subprocess"),

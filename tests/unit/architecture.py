@@ -10,6 +10,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = "mesos_cni_port_mapper"
+DELEGATES = "delegates"
 LONGEST_FILE = 320
 
 LAYERS = (
@@ -19,6 +20,7 @@ LAYERS = (
     "portmap",
     "netfilter",
     "port_mapper",
+    "delegates",
     "isolator",
     "harness",
     "cli",
@@ -27,8 +29,10 @@ LAYERS = (
 """From below to above: a module imports from its own layer and those before it."""
 
 APART = {
-    "isolator": {"portmap", "netfilter", "port_mapper"},
-    "__main__": {"isolator", "harness", "cli"},
+    "delegates": {"port_mapper"},
+    "isolator": {"portmap", "netfilter", "port_mapper", "delegates"},
+    "harness": {"delegates"},
+    "__main__": {"delegates", "isolator", "harness", "cli"},
 }
 """Layers that know nothing of some below them, although the order would allow it."""
 
@@ -51,7 +55,7 @@ DOORS = {
     "os.popen": "",
     "os.execv": "",
     "os.execve": "",
-    "os._exit": "__main__",
+    "os._exit": "cni.program",
     "sys.stdout": "",
     "sys.stderr": "",
     "sys.__excepthook__": "cni.skeleton",
@@ -62,11 +66,25 @@ DOORS = {
 }
 """Outside things, each with the one module of the plugin that may touch it, or none."""
 
+DELEGATE_DOORS = {
+    **DOORS,
+    "_json": "",
+    "json": "",
+    "_socket": "delegates.route_socket",
+    "fcntl": "",
+    "ctypes": "",
+    "os.posix_spawn": "",
+    "os._exit": "",
+    "sys.__excepthook__": "",
+    "pyroute2": "delegates.netlink",
+}
+"""The same for the delegates, who share the plugin's doors to most of it."""
+
 STDOUT = "cni.skeleton"
 STDERR = "linux.stderr"
 
 CHEAP = frozenset(
-    "__future__ _blake2 _json _signal _socket errno fcntl gc os select sys time".split()  # noqa: SIM905
+    "__future__ _blake2 _json _signal _socket errno fcntl gc os select struct sys time".split()  # noqa: SIM905
 )
 """What the hot path may import at module level (docs/decisions, start-up)."""
 
@@ -99,12 +117,16 @@ class Import:
 
 
 def modules() -> list[Module]:
-    paths = sorted((ROOT / PACKAGE).rglob("*.py"))
-    return [Module(name_of(path), ast.parse(path.read_text())) for path in paths]
+    return [Module(name_of(path), ast.parse(path.read_text())) for path in sources()]
+
+
+def sources() -> list[Path]:
+    return sorted((ROOT / PACKAGE).rglob("*.py")) + sorted((ROOT / DELEGATES).rglob("*.py"))
 
 
 def name_of(path: Path) -> str:
-    parts = path.relative_to(ROOT / PACKAGE).with_suffix("").parts
+    root = ROOT / PACKAGE if path.is_relative_to(ROOT / PACKAGE) else ROOT
+    parts = path.relative_to(root).with_suffix("").parts
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
@@ -133,7 +155,8 @@ def _names(node: ast.Import | ast.ImportFrom) -> list[str]:
         return names
     source = node.module or ""
     # `from package.layer import module` imports the module.
-    return [f"{source}.{name}" for name in names] if source.startswith(PACKAGE) else [source]
+    ours = source.partition(".")[0] in (PACKAGE, DELEGATES)
+    return [f"{source}.{name}" for name in names] if ours else [source]
 
 
 def _is_type_checking(test: ast.expr) -> bool:
@@ -142,6 +165,8 @@ def _is_type_checking(test: ast.expr) -> bool:
 
 def own_part(name: str) -> str:
     """Return the name below the package's root, or "" for what is not ours or stands above all."""
+    if name.startswith(f"{DELEGATES}."):
+        return name
     own = name.removeprefix(f"{PACKAGE}.")
     return "" if own in (name, "__version__") else own
 
@@ -162,8 +187,9 @@ def check_order(module: Module) -> list[str]:
 
 
 def check_doors(module: Module) -> list[str]:
-    if module.layer not in PLUGIN:
+    if module.layer not in (*PLUGIN, DELEGATES):
         return []
+    doors = DELEGATE_DOORS if module.layer == DELEGATES else DOORS
     used = [(item.name, item.line) for item in imports_of(module) if not item.types]
     for node in ast.walk(module.tree):
         if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
@@ -173,9 +199,10 @@ def check_doors(module: Module) -> list[str]:
         elif isinstance(node, ast.ImportFrom) and node.module:
             used += [(f"{node.module}.{alias.name}", node.lineno) for alias in node.names]
     return [
-        f"{module.name}:{line} uses {name}, which only {DOORS[name] or 'nobody'} may"
+        f"{module.name}:{line} uses {name}, which only {door or 'nobody'} may"
         for name, line in used
-        if name in DOORS and module.name != DOORS[name]
+        for door in [doors.get(name, doors.get(name.partition(".")[0], module.name))]
+        if module.name != door
     ]
 
 
@@ -184,7 +211,9 @@ def check_streams(module: Module) -> list[str]:
     complaints = []
     for node in ast.walk(module.tree):
         if not (
-            module.layer in PLUGIN and isinstance(node, ast.Call) and _is(node.func, "os", "write")
+            module.layer in (*PLUGIN, DELEGATES)
+            and isinstance(node, ast.Call)
+            and _is(node.func, "os", "write")
         ):
             continue
         file = node.args[0]
@@ -255,7 +284,7 @@ def check_hot_path(module: Module) -> list[str]:
         for item in imports_of(module)
         if not item.lazy
         and not item.types
-        and not item.name.startswith(f"{PACKAGE}.")
+        and not item.name.startswith((f"{PACKAGE}.", f"{DELEGATES}."))
         and item.name not in CHEAP
     ]
 

@@ -1,0 +1,62 @@
+"""What the kernel says there is: links, addresses and routes as values."""
+
+from __future__ import annotations
+
+from mesos_cni_port_mapper.value import Value
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+IPV6_TENTATIVE, IPV6_DUPLICATE = 0x40, 0x08
+"""IFA_F_TENTATIVE and IFA_F_DADFAILED of linux/if_addr.h."""
+
+
+class Link(Value):
+    """A network interface.
+
+    ``kind`` is "bridge", "veth", "macvlan" and so on, "" for others; ``data`` are the attributes of
+    its kind by name, where they were asked for. ``running`` tells that it is up and carries
+    traffic. ``master`` and ``parent`` are indexes, 0 for none; a parent's may be one of another
+    namespace.
+    """
+
+    index: int
+    name: str
+    mac: str
+    mtu: int
+    up: bool
+    running: bool
+    promiscuous: bool
+    master: int
+    parent: int
+    kind: str
+    data: dict[str, Any]
+
+
+class Address(Value):
+    """An address of a link; ``family`` is 4 or 6, ``flags`` as in linux/if_addr.h."""
+
+    index: int
+    family: int
+    address: str
+    prefix: int
+    flags: int = 0
+    broadcast: str = ""
+
+
+class Route(Value):
+    """A unicast route of the main table.
+
+    ``destination`` has no prefix length, which is ``prefix``; ``gateway`` and ``source`` are "" for
+    none; ``index`` is the link's, ``scope`` a number of linux/rtnetlink.h.
+    """
+
+    index: int
+    family: int
+    destination: str
+    prefix: int
+    gateway: str = ""
+    source: str = ""
+    scope: int = 0
+    onlink: bool = False
