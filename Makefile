@@ -14,12 +14,13 @@ PACKAGE := mesos_cni_port_mapper
 PLUGIN := dist/plugins/mesos-cni-port-mapper
 ONE_FILE := dist/onefile/mesos-cni-port-mapper
 TOOL := dist/bin/mesos-cni
+DELEGATES := dist/plugins/.mesos-cni-delegates/mesos-cni-delegate
 GATES := dist/gates/nothing dist/gates/loaded-modules
 VERSION = $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' $(PACKAGE)/__init__.py)
 
 # What a frozen program is made of. Nothing else may make it be frozen again.
-SOURCES := $(shell find $(PACKAGE) -name '*.py') build/pyinstaller.spec requirements.lock
-CHECKED := $(wildcard $(PACKAGE) tests bench packaging build/gates build/merged.py)
+SOURCES := $(shell find $(PACKAGE) delegates -name '*.py') build/pyinstaller.spec requirements.lock
+CHECKED := $(wildcard $(PACKAGE) delegates tests bench packaging build/gates build/merged.py)
 
 .PHONY: help
 help: ## say what can be made
@@ -34,7 +35,7 @@ lock: setup ## resolve the dependencies of pyproject.toml anew
 	build/lock.sh
 
 .PHONY: build
-build: $(PLUGIN) $(ONE_FILE) $(TOOL) ## the programs, frozen: dist/plugins, dist/onefile, dist/bin
+build: $(PLUGIN) $(DELEGATES) $(ONE_FILE) $(TOOL) ## the programs, frozen: plugins, delegates, onefile, bin
 
 .PHONY: gates
 gates: $(GATES) ## programs that only tests and benchmarks run: dist/gates
@@ -46,9 +47,9 @@ FREEZE = PYINSTALLER_CONFIG_DIR=.build/$(1)-cache PYINSTALLER_ZLIB_COMPRESSION_L
 	PYTHONNODEBUGRANGES=1 $(VENV) -m PyInstaller --clean --noconfirm \
 	--log-level ERROR --distpath dist --workpath .build/$(1) build/pyinstaller.spec
 
-$(PLUGIN) $(ONE_FILE) $(TOOL) &: $(SOURCES) | setup
+$(PLUGIN) $(DELEGATES) $(ONE_FILE) $(TOOL) &: $(SOURCES) | setup
 	$(call FREEZE,plugins)
-	@touch $(PLUGIN) $(ONE_FILE) $(TOOL)
+	@touch $(PLUGIN) $(DELEGATES) $(ONE_FILE) $(TOOL)
 
 $(GATES) &: $(SOURCES) $(wildcard build/gates/*.py) | setup
 	$(call FREEZE,gates) -- --gates

@@ -14,7 +14,14 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-FROZEN = [ROOT / "dist/plugins/mesos-cni-port-mapper", ROOT / "dist/bin/mesos-cni"]
+FROZEN = [
+    ROOT / f"dist/{each}"
+    for each in (
+        "plugins/mesos-cni-port-mapper",
+        "plugins/.mesos-cni-delegates/bridge",
+        "bin/mesos-cni",
+    )
+]
 STEPS = ROOT / "packaging/demo_steps.py"
 # What a container's command is looked for in as well.
 SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -23,8 +30,6 @@ PACKAGES = {
     "unshare": "util-linux",
     "ip": "iproute2",
     "iptables": "iptables",
-    "/usr/lib/cni/bridge": "containernetworking-plugins",
-    "/usr/lib/cni/host-local": "containernetworking-plugins",
 }
 KINDS = ["--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"]
 

@@ -18,7 +18,7 @@ REFUSED = [f"{HOST}:{port}: Connection refused" for port in MAPPINGS]
 
 RUN = f"""\
 {MESOS_CNI} run --detach --network_cni_config_dir packaging/examples \\
---network_cni_plugins_dir dist/plugins:/usr/lib/cni --name {CONTAINER} --networks {NETWORK} \\
+--network_cni_plugins_dir dist/plugins --name {CONTAINER} --networks {NETWORK} \\
 {" ".join(f"--port {ours}:{its}" for ours, its in MAPPINGS.items())} \
 --workdir "$PWD/packaging" python3 demo_web.py serve {" ".join(map(str, MAPPINGS.values()))}"""
 STATUS = f"{MESOS_CNI} status {CONTAINER}"

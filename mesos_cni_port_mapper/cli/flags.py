@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
+from mesos_cni_port_mapper.cni.executable import BUILTIN_DIRECTORY, own_directory
 from mesos_cni_port_mapper.cni.fields import shown
 from mesos_cni_port_mapper.harness.errors import UsageError
 from mesos_cni_port_mapper.harness.isolation import (
@@ -26,7 +26,6 @@ from mesos_cni_port_mapper.harness.isolation import (
 _F = TypeVar("_F", bound=Callable[..., Any])
 
 _BOOLEANS = ("network_cni_metrics", "network_cni_root_dir_persist")
-_BUILTIN = (".mesos-cni-delegates", "../plugins/.mesos-cni-delegates")
 
 
 class Flags:
@@ -47,14 +46,15 @@ class Flags:
     def options(self) -> Options:
         """Return the isolator's options; raises ``UsageError`` naming the flag."""
         given = self._given
+        plugins_dir = _absolute_each(given.get("network_cni_plugins_dir"))
         dns = given.get("default_container_dns")
         return Options(
             runtime_dir=self.runtime_dir,
             work_dir=_absolute(given.get("work_dir")),
             root_dir_persist=bool(given.get("network_cni_root_dir_persist")),
             config_dir=_absolute(given.get("network_cni_config_dir")),
-            plugins_dir=_absolute_each(given.get("network_cni_plugins_dir")),
-            builtin_plugins_dir=_builtin_plugins_dir(),
+            plugins_dir=plugins_dir,
+            builtin_plugins_dir=find_builtin(plugins_dir or "", own_directory()),
             default_container_dns=_dns(dns) if dns else None,
             plugin_timeout=given.get("plugin_timeout") or DEFAULT_PLUGIN_TIMEOUT,
             metrics=given.get("network_cni_metrics") is not False,
@@ -163,11 +163,11 @@ def _absolute_each(search_path: str | None) -> str | None:
     return os.pathsep.join(part and os.path.join(os.getcwd(), part) for part in parts) or None
 
 
-def _builtin_plugins_dir() -> str | None:
-    """Return the directory of the built-in delegates beside the frozen program."""
-    here = os.path.dirname(os.path.realpath(sys.executable))
-    for name in _BUILTIN:
-        path = os.path.normpath(os.path.join(here, name))
-        if os.path.isdir(path):
-            return path
+def find_builtin(plugins_dir: str, own: str) -> str | None:
+    """Return the directory of the built-in delegates: beside our program, or a port mapper's."""
+    beside = [part for part in plugins_dir.split(os.pathsep) if part]
+    for path in (own, os.path.join(own, "../plugins"), *beside):
+        found = os.path.normpath(os.path.join(path, BUILTIN_DIRECTORY))
+        if os.path.isdir(found):
+            return found
     return None

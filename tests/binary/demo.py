@@ -70,8 +70,10 @@ def files(checkout: Path) -> set[Path]:
 
 def replace_plugin(checkout: Path, script: str) -> None:
     plugins = checkout / "dist/plugins"
+    delegates = plugins.resolve() / ".mesos-cni-delegates"
     plugins.unlink()
     plugins.mkdir()
+    (plugins / delegates.name).symlink_to(delegates)
     plugin = plugins / "mesos-cni-port-mapper"
     plugin.write_text(script)
     plugin.chmod(0o755)

@@ -6,14 +6,26 @@ from pathlib import Path
 
 from PyInstaller.archive.readers import CArchiveReader
 
+from delegates.catalogue import BUILT_IN
+
 # Debian's libpython alone is 7.7 MB; with the two libraries that it needs and PyInstaller's loader,
 # 8.1 MB are not ours to save.
 MAX_BYTES = 9_000_000
 MAX_FILES = 14
 
+# ctypes, with which a namespace is entered, and the message classes of pyroute2 come on top.
+MAX_BYTES_OF_DELEGATES = 10_500_000
+
+PARTS = {"mesos-cni-port-mapper", ".mesos-cni-port-mapper-lib"}
+DELEGATES = ".mesos-cni-delegates"
+
 
 def files(directory: Path) -> list[Path]:
-    return [path for path in directory.rglob("*") if path.is_file()]
+    return [path for path in directory.rglob("*") if path.is_file() and not path.is_symlink()]
+
+
+def files_of_plugin(bundle: Path) -> list[Path]:
+    return [path for path in files(bundle) if path.relative_to(bundle).parts[0] in PARTS]
 
 
 def assert_answers_version(program: Path) -> None:
@@ -31,23 +43,46 @@ def assert_answers_version(program: Path) -> None:
     assert version["cniVersion"] in version["supportedVersions"]
 
 
-def test_the_build_writes_the_program_and_its_library_and_nothing_else(bundle: Path) -> None:
+def test_the_build_writes_plugin_and_delegates_and_nothing_else(bundle: Path) -> None:
     names = {path.name for path in bundle.iterdir()}
 
-    assert names == {"mesos-cni-port-mapper", ".mesos-cni-port-mapper-lib"}
+    assert names == {*PARTS, DELEGATES}
+
+
+def test_there_is_a_link_for_each_delegate(bundle: Path) -> None:
+    links = {path.name for path in (bundle / DELEGATES).iterdir() if path.is_symlink()}
+
+    assert links == set(BUILT_IN)
+    for name in BUILT_IN:
+        assert_answers_version(bundle / DELEGATES / name)
+    assert (bundle.parent / "delegates" / "bridge").samefile(bundle / DELEGATES / "bridge")
 
 
 def test_the_bundle_is_small(bundle: Path) -> None:
-    found = files(bundle)
+    found = files_of_plugin(bundle)
 
     assert len(found) <= MAX_FILES
     assert sum(path.stat().st_size for path in found) <= MAX_BYTES
 
 
+def test_the_delegates_are_small(bundle: Path) -> None:
+    sizes = [path.stat().st_size for path in files(bundle / DELEGATES)]
+
+    assert sum(sizes) <= MAX_BYTES_OF_DELEGATES
+
+
 def test_the_bundle_has_no_library_that_start_up_would_pay_for(bundle: Path) -> None:
     unwanted = ("_ctypes", "_hashlib", "_ssl", "libcrypto", "libffi", "libssl")
 
-    assert [path for path in files(bundle) if path.name.startswith(unwanted)] == []
+    assert [path for path in files_of_plugin(bundle) if path.name.startswith(unwanted)] == []
+
+
+def test_of_pyroute2_the_messages_are_frozen_and_nothing_else(bundle: Path) -> None:
+    program = CArchiveReader(str(bundle / DELEGATES / "mesos-cni-delegate"))
+    modules = set(program.open_embedded_archive("PYZ.pyz").toc)
+
+    # What the library's own __init__ would bring.
+    assert modules.isdisjoint({"asyncio", "concurrent", "ssl", "sqlite3", "urllib"})
 
 
 def test_nothing_runs_before_our_first_line(program: Path) -> None:
@@ -87,6 +122,7 @@ def test_a_copy_answers_where_it_was_copied_to(bundle: Path, tmp_path: Path) -> 
     subprocess.run(["cp", "-a", f"{bundle}/.", tmp_path], check=True)
 
     assert_answers_version(tmp_path / "mesos-cni-port-mapper")
+    assert_answers_version(tmp_path / DELEGATES / "host-local")
 
 
 def test_a_link_to_the_program_answers(program: Path, tmp_path: Path) -> None:

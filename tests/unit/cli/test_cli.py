@@ -8,7 +8,7 @@ import click
 import pytest
 
 from mesos_cni_port_mapper.cli import __main__ as cli
-from mesos_cni_port_mapper.cli.flags import Flags, rewrite_booleans
+from mesos_cni_port_mapper.cli.flags import Flags, find_builtin, rewrite_booleans
 from mesos_cni_port_mapper.cli.output import addresses_of, since
 from mesos_cni_port_mapper.harness.errors import UsageError
 
@@ -104,3 +104,15 @@ def test_directories_hold_wherever_a_container_is_detached_from(
 
 def test_no_plugins_directory_is_none() -> None:
     assert Flags().options().plugins_dir is None
+
+
+@pytest.mark.parametrize("place", ["bin", "plugins", "given/second"])
+def test_built_in_delegates_are_beside_us_or_beside_a_port_mapper(
+    tmp_path: Path, place: str
+) -> None:
+    given = f"{tmp_path}/given/first::{tmp_path}/given/second"
+    assert find_builtin(given, f"{tmp_path}/bin") is None
+
+    (tmp_path / place / ".mesos-cni-delegates").mkdir(parents=True)
+
+    assert find_builtin(given, f"{tmp_path}/bin") == f"{tmp_path}/{place}/.mesos-cni-delegates"
