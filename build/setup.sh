@@ -12,6 +12,10 @@ packages=(
     python3-venv python3-dev gcc binutils
     iptables nftables iproute2 conntrack strace containernetworking-plugins
 )
+# A kernel with every kind of link, for the tests; Debian has it for this architecture.
+if [ "$(uname -m)" = x86_64 ]; then
+    packages+=(user-mode-linux)
+fi
 
 # What PyInstaller needs of an interpreter: its library as a shared object, to put into the bundle.
 can_freeze() {
