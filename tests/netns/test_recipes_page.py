@@ -7,15 +7,15 @@ import pytest
 from tests.netns.recipes import Step, matches, parse_sections, parse_transcript, run_steps
 from tests.support.gate import need
 from tests.support.host import Host
-from tests.support.plugin import PLUGIN_DIRECTORY
 
 PAGE = Path(__file__).parents[2] / "docs/recipes.md"
 BEFORE, *SECTIONS = SECTIONED = parse_sections(PAGE.read_text(encoding="utf-8"))
 
 
 @pytest.mark.parametrize("heading", SECTIONS)
-def test_the_page_says_what_happens(host: Host, frozen: Path, heading: str) -> None:
-    need(f"{PLUGIN_DIRECTORY}/bridge", f"{PLUGIN_DIRECTORY}/loopback", "python3")
+@pytest.mark.usefixtures("frozen", "delegates_dir")
+def test_the_page_says_what_happens(host: Host, heading: str) -> None:
+    need("python3")
     steps = [*SECTIONED[BEFORE], *SECTIONED[heading]]
 
     for step, seen in zip(steps, run_steps(host, steps), strict=True):
