@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from bench import delegates, launch
 from bench.figures import Figure, compute_ratios, only
 from bench.report import render_document, render_figure, render_heading, render_versions, versions
 from bench.scenarios import EXPECTED_OF_VERSION, Scenario, scenarios
@@ -27,7 +28,8 @@ Ours includes both runs of its delegate, {delegate}; portmap is given its prevRe
 def main() -> int:
     """Run what the command line asks for."""
     options = _parse(sys.argv[1:])
-    missing = [path.name for path in (OURS, NOTHING, PORTMAP, DELEGATE) if not path.is_file()]
+    programs = (OURS, NOTHING, PORTMAP, DELEGATE, delegates.OURS, delegates.THEIRS)
+    missing = [path.name for path in programs if not path.is_file()]
     if missing:
         sys.exit(f"bench: needs {', '.join(missing)}: make setup build gates")
     facts = versions()
@@ -35,13 +37,16 @@ def main() -> int:
     print(_INTRODUCTION.format(pairs=options.pairs, delegate=DELEGATE.name))
     try:
         tables = _measure(options.pairs, quick=options.quick)
-    except (BenchError, CommandError, HostError) as error:
+        print()
+        late = 0 if options.quick else launch.show(launch.ROUNDS)
+    except (BenchError, CommandError, HostError, launch.LaunchError) as error:
         sys.exit(f"bench: {error}")
     if options.json:
         document = render_document(facts, options.pairs, tables)
         options.json.write_text(json.dumps(document, indent=1) + "\n")
-    missed = [figure for figures in tables.values() for figure in figures if not figure.met]
-    print(f"\n{len(missed)} expectations missed" if missed else "\nall expectations met")
+    figures = [figure for figures in tables.values() for figure in figures]
+    missed = late + sum(not figure.met for figure in figures)
+    print(f"\n{missed} expectations missed" if missed else "\nall expectations met")
     return 1 if missed else 0
 
 
@@ -79,6 +84,8 @@ def _measure(pairs: int, *, quick: bool) -> dict[str, list[Figure]]:
                 for figure in _measure_scenario(variant, scenario, pairs)
             ),
         )
+    title = "built-in bridge with host-local"
+    tables[title] = _show(title, delegates.measure(pairs))
     return tables
 
 

@@ -10,6 +10,7 @@ from tests.support.plugin import PLUGIN_DIRECTORY
 
 _DIST = Path(__file__).resolve().parents[1] / "dist"
 OURS = _DIST / "plugins" / "mesos-cni-port-mapper"
+DELEGATES = _DIST / "delegates"
 NOTHING = _DIST / "gates" / "nothing"
 PORTMAP = Path(PLUGIN_DIRECTORY, "portmap")
 DELEGATE = Path(PLUGIN_DIRECTORY, "static")
