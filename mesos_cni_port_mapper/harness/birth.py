@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import socket
 
 from mesos_cni_port_mapper.harness import containers, state
@@ -24,7 +23,7 @@ from mesos_cni_port_mapper.harness.init import (
 from mesos_cni_port_mapper.harness.spec import Spec
 from mesos_cni_port_mapper.harness.state import Directory
 from mesos_cni_port_mapper.isolator.records import Preparation
-from mesos_cni_port_mapper.linux import syscalls
+from mesos_cni_port_mapper.linux import signals, syscalls
 
 _NAMESPACES = {
     "net": syscalls.CLONE_NEWNET,
@@ -65,14 +64,14 @@ def fork_init(
         status=directory.create(state.INIT_STATUS),
     )
     own = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
-    mask = signal.pthread_sigmask(signal.SIG_BLOCK, HELD)
+    mask = signals.block(HELD)
     syscalls.unshare(syscalls.CLONE_NEWPID)
     init = os.fork()
     if init == 0:
         become_init(birth)
     # Or the plugins would be started in the container's PID namespace.
     syscalls.setns(own, syscalls.CLONE_NEWPID)
-    signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+    signals.set_mask(mask)
     theirs.close()
     for descriptor in (own, birth.stdin, birth.status, *streams, *birth.enter):
         os.close(descriptor)

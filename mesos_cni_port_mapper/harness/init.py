@@ -28,7 +28,7 @@ from mesos_cni_port_mapper.harness.descriptors import close_all_but
 from mesos_cni_port_mapper.harness.errors import HarnessError, one_line
 from mesos_cni_port_mapper.harness.mounts import plan_mounts
 from mesos_cni_port_mapper.harness.spec import Spec
-from mesos_cni_port_mapper.linux import files, syscalls
+from mesos_cni_port_mapper.linux import files, signals, syscalls
 
 MESSAGE_LIMIT = 1 << 18
 
@@ -41,7 +41,7 @@ _FAULTS = {
     signal.SIGSYS,
     signal.SIGTRAP,
 }
-HELD = signal.valid_signals() - _FAULTS
+HELD = signals.ALL - _FAULTS
 _ENDING = {signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT}
 
 

@@ -32,6 +32,7 @@ from mesos_cni_port_mapper.harness.monitor import (
 )
 from mesos_cni_port_mapper.harness.spec import Spec, encode_spec
 from mesos_cni_port_mapper.harness.state import Directory
+from mesos_cni_port_mapper.linux import signals
 
 _REPORT_LIMIT = 1 << 16
 
@@ -217,7 +218,7 @@ def fork_away(work: Callable[[int], NoReturn]) -> int:
     sys.stderr.flush()
     report, reported = os.pipe()
     # The handlers of this process must not run in the other, which settles for its own.
-    mask = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+    mask = signals.block(signals.ALL)
     # Each fork of an interpreter costs milliseconds: pages that both sides then copy to write to.
     reaped = signal.getsignal(signal.SIGCHLD) == signal.SIG_IGN
     pid = os.fork()
@@ -227,7 +228,7 @@ def fork_away(work: Callable[[int], NoReturn]) -> int:
                 work(reported)
         finally:
             os._exit(1)
-    signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+    signals.set_mask(mask)
     os.close(reported)
     if not reaped:
         os.waitpid(pid, 0)

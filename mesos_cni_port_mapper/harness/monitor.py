@@ -44,7 +44,7 @@ from mesos_cni_port_mapper.harness.isolation import (
 )
 from mesos_cni_port_mapper.harness.spec import Spec
 from mesos_cni_port_mapper.harness.state import Directory
-from mesos_cni_port_mapper.linux import syscalls
+from mesos_cni_port_mapper.linux import signals, syscalls
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -244,7 +244,7 @@ def settle(post: Post) -> None:
     for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM):
         signal.signal(number, lambda *_: None)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+    signals.set_mask(())
     post.directory.write(state.MONITOR, encode_identity(identify(os.getpid())))
 
 

@@ -18,7 +18,7 @@ import threading
 from collections.abc import Callable
 from typing import NoReturn
 
-from mesos_cni_port_mapper.linux import syscalls
+from mesos_cni_port_mapper.linux import signals, syscalls
 from mesos_cni_port_mapper.linux.files import write_all
 
 _NOT_STARTED = 127
@@ -28,13 +28,13 @@ def fork(work: Callable[[], None]) -> int:
     """Run ``work`` in a child and return its PID; for it to end early is to raise or to exec."""
     parent = os.getpid()
     # A handler of ours must not run in the child: asyncio's would wake our loop up through it.
-    mask = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+    mask = signals.block(signals.ALL)
     try:
         pid = os.fork()
         if pid == 0:
             _be_child(work, parent)
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        signals.set_mask(mask)
     # Both sides do this, or a group that is killed at once might not be one yet.
     with contextlib.suppress(OSError):
         os.setpgid(pid, pid)
@@ -101,12 +101,12 @@ def content_of(file: int) -> bytes:
 def _be_child(work: Callable[[], None], parent: int) -> NoReturn:
     try:
         signal.set_wakeup_fd(-1)
-        for number in signal.valid_signals():
+        for number in signals.ALL:
             if signal.getsignal(number) not in (signal.SIG_DFL, None):
                 signal.signal(number, signal.SIG_DFL)
         os.setpgid(0, 0)
         syscalls.die_with_parent()
-        signal.pthread_sigmask(signal.SIG_SETMASK, ())
+        signals.set_mask(())
         # It may have died before we asked to be told.
         if os.getppid() == parent:
             work()

@@ -15,6 +15,8 @@ import signal
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
+from mesos_cni_port_mapper.linux import signals
+
 _NUMBER = 3
 """The descriptor by which the program holds its end, the first after its streams."""
 
@@ -40,7 +42,8 @@ class Tied:
                 file_actions=actions,
                 setpgroup=0,
                 setsigmask=(),
-                setsigdef=_defaulted(),
+                # A handler is no heirloom, but that is.
+                setsigdef=signals.ignored(),
             )
             fcntl.fcntl(self._theirs, fcntl.F_SETOWN, -self.pid)
             fcntl.fcntl(self._theirs, fcntl.F_SETSIG, signal.SIGKILL)
@@ -64,9 +67,3 @@ def _inheritable() -> list[int]:
             if int(name) > _NUMBER and os.get_inheritable(int(name)):
                 found.append(int(name))
     return found
-
-
-def _defaulted() -> list[int]:
-    """Return the signals that this process ignores: a handler is no heirloom, but that is."""
-    numbers = signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}
-    return [number for number in numbers if signal.getsignal(number) == signal.SIG_IGN]
