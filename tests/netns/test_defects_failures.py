@@ -2,6 +2,7 @@
 
 import json
 import time
+from pathlib import Path
 
 import pytest
 
@@ -118,8 +119,10 @@ def test_an_add_that_fails_at_its_second_mapping_leaves_nothing(
 
 
 def test_a_del_removes_the_rules_also_when_the_delegate_is_not_installed(
-    any_host: Host, web: Task
+    any_host: Host, web: Task, frozen: Path
 ) -> None:
+    any_host.hide(str(frozen.parent / ".mesos-cni-delegates"))
+
     answer = web.plugin.delete(web.container, web.request(), CNI_PATH="/nowhere")
 
     assert (answer.status, answer.code) == (1, 102)
