@@ -37,7 +37,7 @@ class _Nat(Iptables):
 
     def commit(self, lines: Sequence[str]) -> str:
         """Commit a batch; return "" or, when it was refused, what the tool said."""
-        return self._commit(lines)
+        return self._commit("nat", lines)
 
 
 def chain_of(network: str, container_id: str) -> str:
@@ -187,7 +187,7 @@ def _add(nat: _Nat, lines: Sequence[str], wanted: Masquerade, family: int) -> No
     for _ in range(_ATTEMPTS):
         if not refusal:
             return
-        lines = plan_addition(nat.listing(), wanted, family)
+        lines = plan_addition(nat.listing("nat"), wanted, family)
         refusal = nat.commit(lines) if lines else ""
     if refusal:
         raise CniError(RULES_FAILED, f"{nat.restore} refused the rules that masquerade", refusal)
@@ -198,7 +198,7 @@ def _remove(
 ) -> None:
     refusal = ""
     for _ in range(_ATTEMPTS):
-        listing = nat.listing()
+        listing = nat.listing("nat")
         if chain not in listing.chains:
             return
         kept = () if known else others(len(jumps_to(listing, chain)) > 1)

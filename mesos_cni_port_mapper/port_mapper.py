@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from mesos_cni_port_mapper.cni.delegation import (
     Delegate,
-    delegate_version,
+    Delegates,
     previous_result,
     replaced_keys,
 )
@@ -31,6 +31,8 @@ from mesos_cni_port_mapper.cni.result import (
 )
 from mesos_cni_port_mapper.linux import signals, stderr
 from mesos_cni_port_mapper.linux.host import Host, this_host
+from mesos_cni_port_mapper.linux.netlink import route_interface
+from mesos_cni_port_mapper.netfilter.conflicts import described
 from mesos_cni_port_mapper.netfilter.forwarder import Forwarder
 from mesos_cni_port_mapper.netfilter.iptables import find_iptables
 from mesos_cni_port_mapper.netfilter.ledger import Ledger
@@ -42,7 +44,8 @@ from mesos_cni_port_mapper.portmap.configuration import (
     parse_configuration,
     parse_forwarding,
 )
-from mesos_cni_port_mapper.portmap.rule import IPV4
+from mesos_cni_port_mapper.portmap.plan import endpoints_of, find_unserved, tables_of
+from mesos_cni_port_mapper.portmap.rule import IPV4, IPV6, RAW
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -59,7 +62,7 @@ class PortMapper:
         signals.hold()
         work = Work(request)
         wanted = parse_forwarding(request.netconf)
-        work.find_delegate()
+        work.find_delegates()
         if wanted.mappings:
             work.forwarder.preflight()
         work.register(wanted)
@@ -79,11 +82,11 @@ class PortMapper:
         work = Work(request)
         record = work.forwarder.resume(work.attachment)
         if record is not None:
-            work.version = record.delegate_version
+            work.versions = record.delegate_versions
         try:
             work.forwarder.withdraw(work.attachment, work.configuration.chain)
-            work.find_delegate()
-            work.delegate().delete(work.version, work.usable_previous_result())
+            work.find_delegates()
+            work.delegates().delete(work.usable_previous_result())
         except BaseException:
             work.forwarder.close()
             raise
@@ -97,12 +100,12 @@ class PortMapper:
         result = work.previous_result()
         if result is None:
             raise CniError(INVALID_CONFIGURATION, "prevResult: is missing; CHECK needs it")
-        work.find_delegate()
+        work.find_delegates()
         record = work.forwarder.resume(work.attachment)
         if record is not None:
-            work.version = record.delegate_version
+            work.versions = record.delegate_versions
         try:
-            work.delegate().check(work.version, result)
+            work.delegates().check(result)
             if wanted.mappings:
                 work.compare(wanted, result)
         finally:
@@ -112,7 +115,8 @@ class PortMapper:
 class Work:
     """One request being served: what it concerns, and how far it has come.
 
-    ``version`` is the one the delegate is asked in. ``begun`` says that rules may have been made.
+    ``versions`` are those the delegates are asked in, or were when they attached. ``begun`` says
+    that rules may have been made.
     """
 
     def __init__(self, request: Request) -> None:
@@ -125,32 +129,43 @@ class Work:
         )
         timeouts = self.configuration.timeouts
         self.host = _this_host()
+        found = {
+            family: find_iptables(family, request.environ, timeouts.tools)
+            for family in (IPV4, IPV6)
+        }
         self.forwarder = Forwarder(
             Ledger(directory=f"{self.configuration.state_directory}/{self.host.network_namespace}"),
-            find_iptables(request.environ, timeouts.tools),
+            {family: tools for family, tools in found.items() if tools},
             timeouts.lock,
         )
-        self.version = delegate_version(request.netconf, self.configuration.delegate)
-        self.program = ""
+        self.versions: tuple[str, ...] = ()
+        self.programs: list[str] = []
         self.result: Result | None = None
         self.begun = False
 
-    def find_delegate(self) -> None:
-        """Find the delegate's program, or raise ``CniError``."""
-        self.program = find_plugin(self.configuration.delegate["type"], self.request.path)
+    def find_delegates(self) -> None:
+        """Find the delegates' programs, or raise ``CniError``."""
+        self.programs = [
+            find_plugin(netconf["type"], self.request.path)
+            for netconf in self.configuration.delegates
+        ]
 
-    def delegate(self) -> Delegate:
-        """Return the delegate, its programs sharing the lock on this attachment's record."""
-        return Delegate(
-            outer=self.request.netconf,
-            netconf=self.configuration.delegate,
-            executable=Executable(
-                program=self.program,
+    def delegates(self) -> Delegates:
+        """Return the delegates; their programs share the lock on this attachment's record."""
+        executables = [
+            Executable(
+                program=program,
                 environ=self.request.environ,
                 seconds=self.configuration.timeouts.delegate,
                 keep=self.forwarder.keep(),
-            ),
-        )
+            )
+            for program in self.programs
+        ]
+        members = [
+            Delegate(outer=self.request.netconf, netconf=netconf, executable=executable)
+            for netconf, executable in zip(self.configuration.delegates, executables, strict=True)
+        ]
+        return Delegates(members=tuple(members), versions=self.versions)
 
     def register(self, wanted: Forwarding) -> None:
         """Put the attachment on record before anything is done for it."""
@@ -159,10 +174,19 @@ class Work:
         self.begun = self.forwarder.has_rules()
 
     def attach(self) -> Result:
-        """Run the delegate."""
-        for key in replaced_keys(self.request.netconf, self.configuration.delegate):
-            stderr.say(f"delegate.{key} is replaced by the network's own {key}")
-        self.result, self.version = self.delegate().add(self.version)
+        """Run the delegates; where there are none, take the result of the plugin before us."""
+        for netconf in self.configuration.delegates:
+            for key in replaced_keys(self.request.netconf, netconf):
+                stderr.say(f"delegate.{key} is replaced by the network's own {key}")
+        if not self.programs:
+            self.result = self.previous_result()
+        for result, version in self.delegates().add():
+            self.result, self.versions = result, (*self.versions, version)
+        if self.result is None:
+            raise CniError(
+                INVALID_CONFIGURATION,
+                "delegate: is missing, and there is no prevResult of a plugin before this one",
+            )
         return self.result
 
     def forward(self, wanted: Forwarding, result: Result) -> None:
@@ -172,7 +196,7 @@ class Work:
         )
         had_rules, self.begun = self.begun, True
         try:
-            notices = self.forwarder.forward(record)
+            notices = self.forwarder.forward(record, wanted.policy)
         except RulesUntouchedError:
             self.begun = had_rules
             raise
@@ -191,7 +215,7 @@ class Work:
                 UNDO_INCOMPLETE, f"rules may remain after: {failure}", str(error)
             ) from failure
         try:
-            self.delegate().delete(self.version, self.result)
+            self.delegates().delete(self.result)
         except CniError as error:
             # The runtime must see why the ADD failed. It will send a DEL, which finds the record.
             stderr.say(f"undoing the ADD of {self.attachment}: {error}")
@@ -207,8 +231,8 @@ class Work:
         except MalformedResultError as error:
             raise CniError(
                 DELEGATE_FAILED,
-                f"the result of delegate {self.configuration.delegate['type']} cannot be given in "
-                f"version {self.request.version}",
+                f"the result of {self._attacher()} cannot be given in version "
+                f"{self.request.version}",
                 str(error),
             ) from error
 
@@ -245,18 +269,48 @@ class Work:
             boot_id=self.host.boot_id,
             mount_namespace=self.host.mount_namespace,
             excluded_devices=wanted.excluded_devices,
-            delegate_version=self.version,
+            delegate_versions=self.versions,
         )
 
     def _forwarding_record(self, wanted: Forwarding, result: Result) -> Record:
-        address = address_of(result, IPV4, self.request.ifname)
-        if not address:
+        addresses = [
+            address
+            for family in self._families()
+            for address in [address_of(result, family, self.request.ifname)]
+            if address
+        ]
+        unserved = find_unserved(wanted.mappings, endpoints_of(addresses))
+        if unserved:
             raise CniError(
                 DELEGATE_FAILED,
-                f"delegate {self.configuration.delegate['type']} returned no IPv4 address for "
-                f"{self.request.ifname} to forward to",
+                f"{self._attacher()} returned no address for {self.request.ifname} to forward "
+                f"{described(unserved)} to",
+                f"its addresses: {', '.join(addresses) or 'none'}; "
+                f"this host forwards IPv{' and IPv'.join(map(str, self._families()))}",
             )
-        return self._record(wanted).but(mappings=wanted.mappings, address=address)
+        record = self._record(wanted).but(
+            mappings=wanted.mappings, traffic=wanted.traffic, addresses=tuple(addresses)
+        )
+        return record.but(local_interface=self._local_interface(record))
+
+    def _families(self) -> list[int]:
+        """Return the families in which this host can forward."""
+        return [
+            family
+            for family in (IPV4, IPV6)
+            if family in self.forwarder.tools and (family == IPV4 or self.host.has_ipv6)
+        ]
+
+    def _local_interface(self, record: Record) -> str:
+        """Return the interface by which loopback is to be let out for a record, or ""."""
+        wish = record.wish()
+        if (IPV4, RAW) not in tables_of(wish):
+            return ""
+        return route_interface(next(each.address for each in wish.endpoints if each.family == IPV4))
+
+    def _attacher(self) -> str:
+        types = [netconf["type"] for netconf in self.configuration.delegates]
+        return f"delegate {types[-1]}" if types else "the plugin before this one"
 
 
 def _this_host() -> Host:

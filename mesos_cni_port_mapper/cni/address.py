@@ -54,3 +54,16 @@ def text_of(family: int, number: int) -> str:
     if family == 6 and 0xFFFF < number <= 0xFFFFFFFF:
         return f"::{number >> 16:x}:{number & 0xFFFF:x}"
     return _socket.inet_ntop(_FAMILIES[family], number.to_bytes(BITS[family] // 8, "big"))
+
+
+def canonical(address: str) -> str:
+    """Return the one spelling of an address; raise ``ValueError`` for other text."""
+    return text_of(*number_of(address))
+
+
+def network_of(address: str, prefix: int) -> str:
+    """Return the network that an address is in: "192.0.2.0/24" for 192.0.2.9 and 24."""
+    family = family_of(address)
+    number = int.from_bytes(_socket.inet_pton(_FAMILIES[family], address), "big")
+    hidden = BITS[family] - prefix
+    return f"{text_of(family, number >> hidden << hidden)}/{prefix}"

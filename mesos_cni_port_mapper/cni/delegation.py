@@ -8,7 +8,7 @@ it does not expect.
 from __future__ import annotations
 
 from mesos_cni_port_mapper.cni import version as versions
-from mesos_cni_port_mapper.cni.errors import INVALID_CONFIGURATION, CniError
+from mesos_cni_port_mapper.cni.errors import DELEGATE_FAILED, INVALID_CONFIGURATION, CniError
 from mesos_cni_port_mapper.cni.executable import Executable, VersionRefusedError
 from mesos_cni_port_mapper.cni.result import (
     MalformedResultError,
@@ -20,6 +20,7 @@ from mesos_cni_port_mapper.value import Value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from typing import Any
 
 
@@ -36,19 +37,20 @@ class Delegate(Value):
     netconf: dict[str, Any]
     executable: Executable
 
-    def add(self, version: str) -> tuple[Result, str]:
+    def add(self, version: str, before: Result | None = None) -> tuple[Result, str]:
         """Attach; return the result and the version that was agreed on.
 
+        ``before`` is the result of the delegate that came before this one.
         A delegate that refuses the version is asked for the ones it speaks, and again in the
         newest that both sides know.
         """
         try:
-            return self._add(version), version
+            return self._add(version, before), version
         except VersionRefusedError as refusal:
             common = versions.newest_common(self._supported_versions())
             if common in ("", version):
                 raise refusal from None
-            return self._add(common), common
+            return self._add(common, before), common
 
     def _supported_versions(self) -> list[str]:
         try:
@@ -57,8 +59,20 @@ class Delegate(Value):
             # What the runtime should hear of is the refusal.
             return []
 
-    def _add(self, version: str) -> Result:
+    def _add(self, version: str, before: Result | None) -> Result:
         netconf = render_netconf(self.outer, self.netconf, version)
+        if before is not None:
+            try:
+                netconf["prevResult"] = encode_result(
+                    before, version or before.version, declared=True
+                )
+            except MalformedResultError as error:
+                raise CniError(
+                    DELEGATE_FAILED,
+                    f"the result before delegate {self.netconf['type']} cannot be given in version "
+                    f"{version}",
+                    str(error),
+                ) from error
         return self.executable.add(netconf, version or versions.ASSUMED)
 
     def delete(self, version: str, prev_result: Result | None) -> None:
@@ -88,6 +102,38 @@ class Delegate(Value):
         if prev_result is not None and _has_check(version):
             netconf["prevResult"] = encode_result(prev_result, version, declared=True)
         return netconf
+
+
+class Delegates(Value):
+    """The plugins that attach a container, run in order and detach it in reverse.
+
+    ``versions`` are those they agreed to when they attached, as far as they have.
+    """
+
+    members: tuple[Delegate, ...]
+    versions: tuple[str, ...] = ()
+
+    def add(self) -> Iterator[tuple[Result, str]]:
+        """Attach one by one; yield each result and the version that was agreed on for it."""
+        result = None
+        for member, version in self._asked():
+            result, agreed = member.add(version, result)
+            yield result, agreed
+
+    def delete(self, prev_result: Result | None) -> None:
+        """Detach, no further than what fails: an address is not freed while others lead to it."""
+        for member, version in reversed(self._asked()):
+            member.delete(version, prev_result)
+
+    def check(self, prev_result: Result | None) -> None:
+        """Have each of them check."""
+        for member, version in self._asked():
+            member.check(version, prev_result)
+
+    def _asked(self) -> list[tuple[Delegate, str]]:
+        own = [delegate_version(each.outer, each.netconf) for each in self.members]
+        versions = [*self.versions, *own[len(self.versions) :]]
+        return list(zip(self.members, versions, strict=False))
 
 
 def delegate_version(outer: dict[str, Any], delegate: dict[str, Any]) -> str:

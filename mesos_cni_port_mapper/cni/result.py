@@ -67,9 +67,13 @@ def encode_result(result: Result, version: str, declared: bool) -> dict[str, Any
 
 
 def address_of(result: Result, family: int, ifname: str) -> str:
-    """Return the container's first address of a family (4 or 6), without prefix, or ""."""
-    for address in addresses_of(result, ifname):
-        if family_of(address) == family:
+    """Return the container's first address of a family (4 or 6), with its prefix length, or "".
+
+    Addresses of other interfaces than the container's ``ifname`` do not count, as for
+    ``addresses_of``.
+    """
+    for address in _addresses(result, ifname):
+        if family_of(address.partition("/")[0]) == family:
             return address
     return ""
 

@@ -18,6 +18,7 @@ class Host(Value):
     network_namespace: int
     mount_namespace: int
     boot_id: str
+    has_ipv6: bool = True
 
 
 def this_host() -> Host:
@@ -27,4 +28,5 @@ def this_host() -> Host:
         network_namespace=os.stat("/proc/self/ns/net").st_ino,
         mount_namespace=os.stat("/proc/self/ns/mnt").st_ino,
         boot_id=boot_id.decode().strip(),
+        has_ipv6=os.path.exists("/proc/net/if_inet6"),
     )

@@ -1,4 +1,4 @@
-"""The nat table through iptables(8), its nft or legacy variant: whichever the host's is.
+"""Tables through iptables(8), its nft or legacy variant: whichever the host's is.
 
 Every change is one run of iptables-restore. Decisions are taken by exit status, never by message:
 the texts differ between versions and variants.
@@ -11,14 +11,17 @@ from mesos_cni_port_mapper.linux import lock, process
 from mesos_cni_port_mapper.netfilter import batch
 from mesos_cni_port_mapper.netfilter.outcome import RulesUntouchedError
 from mesos_cni_port_mapper.portmap.listing import parse_listing
+from mesos_cni_port_mapper.portmap.rule import IPV4
 from mesos_cni_port_mapper.value import Value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     from mesos_cni_port_mapper.portmap.listing import Listing
     from mesos_cni_port_mapper.portmap.rule import Plan
+
+    Check = Callable[[Listing], None]
 
 _ATTEMPTS = 3
 """How often to list and try again when somebody who does not share our lock keeps interfering."""
@@ -29,7 +32,7 @@ _RESOURCE_PROBLEM = 4
 
 
 class Iptables(Value):
-    """The tools of one host.
+    """The tools of one host for one family.
 
     ``seconds`` is the deadline of one run; ``keep`` are file descriptors a run inherits, so that a
     lock among them lasts until it is over even if we are killed meanwhile.
@@ -41,60 +44,67 @@ class Iptables(Value):
     seconds: float
     keep: tuple[int, ...] = ()
 
-    def install(self, plan: Plan, chain_expected: bool) -> None:
-        """Put in the rules of an attachment that has none yet.
+    def install(self, plan: Plan, expected: Collection[str], check: Check) -> None:
+        """Put in the rules of an attachment that has none yet; ``expected`` chains should exist.
 
         One run where things are as expected. ``RulesUntouchedError`` means that the table is as it
-        was; after any other failure it is not known.
+        was; after any other failure it is not known. A listing, if it takes one, is given to
+        ``check``, which may raise that error.
         """
-        attempts = [batch.plan_first_insertion(plan)]
-        if chain_expected:
-            attempts.insert(0, batch.plan_insertion(plan))
+        attempts = [batch.plan_insertion(plan, expected)]
+        if expected:
+            attempts.append(batch.plan_insertion(plan, ()))
         for lines in attempts:
-            if not self._commit(lines):
+            if not self._commit(plan.table, lines):
                 return
-        self.agree([plan])
+        self.agree([plan], check=check)
 
-    def agree(self, plans: Sequence[Plan]) -> list[str]:
-        """Make the table agree with plans, whatever it holds; return which chains are gone.
+    def agree(
+        self, plans: Sequence[Plan], raised: Collection[str] = (), check: Check | None = None
+    ) -> list[str]:
+        """Make a table agree with plans for it, whatever it holds; return which chains are gone.
 
-        Failures as for ``install``.
+        Rules of ``raised`` tags for a single host address come to stand before all others. Failures
+        as for ``install``.
         """
+        table = plans[0].table
         refusal = ""
         for _ in range(_ATTEMPTS):
-            listing = self.listing()
-            lines = batch.plan_agreement(listing, plans)
-            refusal = self._commit(lines) if lines else ""
+            listing = self.listing(table)
+            if check:
+                check(listing)
+            lines = batch.plan_agreement(listing, plans, raised)
+            refusal = self._commit(table, lines) if lines else ""
             if not refusal:
                 return batch.find_chains_gone(listing, plans, lines)
         raise RulesUntouchedError(
-            RULES_FAILED, f"{self.restore} refused the rules for chain {plans[-1].chain}", refusal
+            RULES_FAILED, f"{self.restore} refused the rules for {plans[-1].tag}", refusal
         )
 
-    def listing(self) -> Listing:
-        """Return the nat table as it is."""
+    def listing(self, table: str) -> Listing:
+        """Return a table as it is."""
         try:
-            done = self._run([self.save, "-t", "nat"], b"")
+            done = self._run([self.save, "-t", table], b"")
         except CniError as error:
             raise RulesUntouchedError(error.code, error.msg, error.details) from error
         if done.status != 0:
             raise RulesUntouchedError(
                 RULES_FAILED,
-                f"{self.save} cannot list the nat table (exit status {done.status})",
+                f"{self.save} cannot list the {table} table (exit status {done.status})",
                 _words_of(done),
             )
         try:
-            return _parse_whole(done.stdout)
+            return _parse_whole(table, done.stdout)
         except ValueError as error:
             raise RulesUntouchedError(
                 RULES_FAILED,
-                f"{self.save} did not print the nat table: {error}",
+                f"{self.save} did not print the {table} table: {error}",
                 done.stdout[:2000].decode(errors="replace").strip(),
             ) from error
 
-    def _commit(self, lines: Sequence[str]) -> str:
+    def _commit(self, table: str, lines: Sequence[str]) -> str:
         """Commit a batch; return "" or, when it was refused, what the tool said."""
-        script = "\n".join(["*nat", *lines, "COMMIT", ""])
+        script = "\n".join([f"*{table}", *lines, "COMMIT", ""])
         # Shorter than our own patience, so that it is the tool that says it gave up.
         wait = max(1, min(_LONGEST_LOCK_WAIT, int(self.seconds / 2)))
         done = self._run(
@@ -128,22 +138,23 @@ class Iptables(Value):
             ) from error
 
 
-def find_iptables(environ: Mapping[str, str], seconds: float) -> Iptables | None:
-    """Return the host's iptables, or nothing where it is not installed."""
-    restore = process.find_tool("iptables-restore", environ)
-    save = process.find_tool("iptables-save", environ)
+def find_iptables(family: int, environ: Mapping[str, str], seconds: float) -> Iptables | None:
+    """Return the host's iptables for a family (4 or 6), or nothing where it is not installed."""
+    name = "iptables" if family == IPV4 else "ip6tables"
+    restore = process.find_tool(f"{name}-restore", environ)
+    save = process.find_tool(f"{name}-save", environ)
     if not (restore and save):
         return None
     return Iptables(restore=restore, save=save, environ=environ, seconds=seconds)
 
 
-def _parse_whole(data: bytes) -> Listing:
+def _parse_whole(table: str, data: bytes) -> Listing:
     """Parse a listing that is complete: half a table would say that rules are gone.
 
     Some versions of the nft variant print none, and succeed, where the table holds rules of nft(8).
     """
     lines = data.split(b"\n")
-    if b"*nat" not in lines or b"COMMIT" not in lines:
+    if f"*{table}".encode() not in lines or b"COMMIT" not in lines:
         raise ValueError("its beginning or its end is missing")
     return parse_listing(data)
 

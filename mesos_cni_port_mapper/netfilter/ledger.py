@@ -4,9 +4,10 @@
 
     STATE_DIRECTORY/NETWORK_NAMESPACE/   tables belong to a namespace, and /run may be shared
         lock                             taken around claim, list and commit
-        chains/CHAIN                     there while the chain is, and our rules in it on record
+        chains/FAMILY-TABLE-CHAIN        there while the chain is, and our rules in it on record
         attachments/NAME                 a record for each attachment, locked while worked on
-        claims/PROTOCOL-BLOCK            {"PORT": {"HOST ADDRESS": "NAME"}} for 256 ports
+        claims/PROTOCOL-BLOCK            {"PORT": {"HOST ADDRESS": "NAME"}} for 256 ports, with
+                                         0.0.0.0 and :: for all addresses of a family
 
 The tags in the kernel are the authority. A lost directory costs no DEL, and a claim whose record
 is gone is void.
@@ -20,14 +21,16 @@ from mesos_cni_port_mapper.cni import codec
 from mesos_cni_port_mapper.linux import files, lock
 from mesos_cni_port_mapper.netfilter.record import Record, decode_record, encode_record
 from mesos_cni_port_mapper.portmap.attachment import record_name
+from mesos_cni_port_mapper.portmap.mapping import ANY, ports_of
 from mesos_cni_port_mapper.value import Value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from mesos_cni_port_mapper.portmap.attachment import Attachment
-    from mesos_cni_port_mapper.portmap.mapping import PortMapping
+    from mesos_cni_port_mapper.portmap.mapping import Port, PortMapping
+    from mesos_cni_port_mapper.portmap.rule import Plan
 
     Claims = dict[str, dict[str, str]]
 
@@ -71,17 +74,25 @@ class Ledger(Value):
             self.prepare()
             return lock.acquire(path, seconds)
 
-    def knows_chain(self, chain: str) -> bool:
-        """Tell whether a chain should exist; if one does that should not, records were lost."""
-        return os.path.exists(f"{self.directory}/chains/{chain}")
+    def known_chains(self, plan: Plan) -> list[str]:
+        """Return which of a plan's chains should exist; if others do, records were lost."""
+        return [
+            chain.name for chain in plan.chains if os.path.exists(self._marker(plan, chain.name))
+        ]
 
-    def note_chain(self, chain: str) -> None:
-        """Note that a chain exists, and that our rules in it are on record."""
-        files.touch(f"{self.directory}/chains/{chain}")
+    def note_chains(self, plan: Plan) -> None:
+        """Note that a plan's chains exist, and that our rules in them are on record."""
+        for chain in plan.chains:
+            if chain.rules:
+                files.touch(self._marker(plan, chain.name))
 
-    def forget_chain(self, chain: str) -> None:
-        """Note that a chain is gone."""
-        files.remove(f"{self.directory}/chains/{chain}")
+    def forget_chains(self, plan: Plan, chains: Iterable[str]) -> None:
+        """Note that chains of a plan's table are gone."""
+        for chain in chains:
+            files.remove(self._marker(plan, chain))
+
+    def _marker(self, plan: Plan, chain: str) -> str:
+        return f"{self.directory}/chains/{plan.family}-{plan.table}-{chain}"
 
     def open(self, attachment: Attachment, seconds: float) -> Entry | None:
         """Open and lock an attachment's record, waiting for whoever works on it."""
@@ -109,49 +120,83 @@ class Ledger(Value):
         files.remove_with_scratch(self._path_of(attachment))
 
     def owners(self, mappings: Iterable[PortMapping]) -> list[tuple[Record, list[PortMapping]]]:
-        """Return the records that claim ports of ``mappings``, each with the mappings it is about.
-
-        Ports are compared by protocol and number.
-        """
-        contested: dict[str, list[tuple[str, int]]] = {}
-        for block, members in _by_block(mappings).items():
+        """Return the records that claim ports of ``mappings``, each with its mappings concerned."""
+        contested: dict[str, set[Port]] = {}
+        for block, ports in _by_block(mappings).items():
             claims = self._claims(block)
-            for mapping in members:
-                for owner in claims.get(str(mapping.host_port), {}).values():
-                    contested.setdefault(owner, []).append((mapping.protocol, mapping.host_port))
+            for port in ports:
+                owner = claims.get(str(port[1]), {}).get(_address_in(port))
+                if owner:
+                    contested.setdefault(owner, set()).add(port)
+        return self._records_with(contested)
+
+    def specific_owners(self, mappings: Iterable[PortMapping]) -> list[Record]:
+        """Return the records that claim, of one host address, what ``mappings`` ask for on all."""
+        found: dict[str, set[Port]] = {}
+        for block, ports in _by_block(mappings).items():
+            claims = self._claims(block)
+            for port in ports:
+                if port[3]:
+                    continue
+                for address, owner in claims.get(str(port[1]), {}).items():
+                    if address not in ANY.values() and (":" in address) == (port[2] == 6):
+                        found.setdefault(owner, set()).add((*port[:3], address))
+        return [record for record, _ in self._records_with(found)]
+
+    def _records_with(
+        self, contested: Mapping[str, set[Port]]
+    ) -> list[tuple[Record, list[PortMapping]]]:
         found = []
         for name, ports in contested.items():
             record = decode_record(files.read(f"{self.directory}/attachments/{name}") or b"")
             if record is not None:
-                lost = [
-                    item for item in record.mappings if (item.protocol, item.host_port) in ports
+                concerned = [
+                    item for item in record.mappings if not ports.isdisjoint(ports_of(item))
                 ]
-                found.append((record, lost))
+                found.append((record, concerned))
         return found
 
     def claim(self, record: Record) -> None:
         """Make the record's attachment the one owner of its ports."""
         name = record_name(record.attachment)
-        for block, members in _by_block(record.mappings).items():
+        for block, ports in _by_block(record.mappings).items():
             claims = self._claims(block)
-            for mapping in members:
-                claims[str(mapping.host_port)] = {mapping.host_address: name}
+            for port in ports:
+                claims.setdefault(str(port[1]), {})[_address_in(port)] = name
             self._write_claims(block, claims)
 
     def release(self, record: Record) -> None:
         """Give up the ports that still belong to the record's attachment."""
         name = record_name(record.attachment)
         left = []
-        for block, members in _by_block(record.mappings).items():
+        for block, ports in _by_block(record.mappings).items():
             claims = self._claims(block)
-            for mapping in members:
-                holders = claims.get(str(mapping.host_port), {})
-                if holders.get(mapping.host_address) == name:
-                    del holders[mapping.host_address]
+            for port in ports:
+                holders = claims.get(str(port[1]), {})
+                if holders.get(_address_in(port)) == name:
+                    del holders[_address_in(port)]
             left.append((block, {port: held for port, held in claims.items() if held}))
         # The empty ones first: they make the room that writing takes where none is left.
         for block, claims in sorted(left, key=lambda item: bool(item[1])):
             self._write_claims(block, claims)
+
+    def let_loopback_out(self, interface: str, attachment: Attachment) -> None:
+        """Note that an attachment needs loopback to be let out by an interface."""
+        directory = f"{self.directory}/loopback/{interface}"
+        os.makedirs(directory, 0o700, exist_ok=True)
+        files.touch(f"{directory}/{record_name(attachment)}")
+
+    def keep_loopback_in(self, interface: str, attachment: Attachment) -> bool:
+        """Note that an attachment no longer does; tell whether nobody else needs it either."""
+        directory = f"{self.directory}/loopback/{interface}"
+        files.remove(f"{directory}/{record_name(attachment)}")
+        try:
+            os.rmdir(directory)
+        except FileNotFoundError:
+            return True
+        except OSError:
+            return False
+        return True
 
     def _path_of(self, attachment: Attachment) -> str:
         return f"{self.directory}/attachments/{record_name(attachment)}"
@@ -180,9 +225,13 @@ def _is_claim(held: object) -> bool:
     )
 
 
-def _by_block(mappings: Iterable[PortMapping]) -> dict[str, list[PortMapping]]:
-    blocks: dict[str, list[PortMapping]] = {}
+def _by_block(mappings: Iterable[PortMapping]) -> dict[str, list[Port]]:
+    blocks: dict[str, list[Port]] = {}
     for mapping in mappings:
         block = f"{mapping.protocol}-{mapping.host_port // _PORTS_IN_A_BLOCK}"
-        blocks.setdefault(block, []).append(mapping)
+        blocks.setdefault(block, []).extend(ports_of(mapping))
     return blocks
+
+
+def _address_in(port: Port) -> str:
+    return port[3] or ANY[port[2]]

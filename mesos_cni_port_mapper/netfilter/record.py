@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from mesos_cni_port_mapper.cni import codec
+from mesos_cni_port_mapper.cni.address import split_prefix
 from mesos_cni_port_mapper.portmap.attachment import Attachment
 from mesos_cni_port_mapper.portmap.mapping import PortMapping
+from mesos_cni_port_mapper.portmap.plan import Wish, endpoints_of
+from mesos_cni_port_mapper.portmap.traffic import Traffic
 from mesos_cni_port_mapper.value import Value
 
 TYPE_CHECKING = False
@@ -16,8 +19,10 @@ class Record(Value):
     """An attachment and what was, or is about to be, done for it.
 
     It is written before the delegate is asked, without mappings, and again before the rules are
-    made, with them: rules can exist only for mappings that are on record. ``address`` is where they
-    lead. ``delegate_version`` is the version agreed on with the delegate, "" for none named.
+    made, with them: rules can exist only for mappings that are on record. ``addresses`` are the
+    container's, one of a family and each with its prefix length. ``delegate_versions`` are those
+    agreed on with the delegates, "" for none named. ``local_interface`` is the one towards the
+    container by which loopback was let out.
     """
 
     attachment: Attachment
@@ -27,9 +32,22 @@ class Record(Value):
     mount_namespace: int
     mappings: tuple[PortMapping, ...] = ()
     excluded_devices: tuple[str, ...] = ()
-    address: str = ""
-    delegate_version: str = ""
+    traffic: Traffic = Traffic()
+    addresses: tuple[str, ...] = ()
+    delegate_versions: tuple[str, ...] = ()
+    local_interface: str = ""
     backend: str = "iptables"
+
+    def wish(self) -> Wish:
+        """Return what the planner is asked for."""
+        return Wish(
+            attachment=self.attachment,
+            chain=self.chain,
+            mappings=self.mappings,
+            excluded_devices=self.excluded_devices,
+            traffic=self.traffic,
+            endpoints=endpoints_of(self.addresses),
+        )
 
 
 def encode_record(record: Record) -> bytes:
@@ -47,8 +65,10 @@ def encode_record(record: Record) -> bytes:
             for item in record.mappings
         ],
         "excludedDevices": list(record.excluded_devices),
-        "address": record.address,
-        "delegateVersion": record.delegate_version,
+        "traffic": {name: getattr(record.traffic, name) for name in Traffic.fields},
+        "addresses": list(record.addresses),
+        "delegateVersions": list(record.delegate_versions),
+        "localInterface": record.local_interface,
         "backend": record.backend,
     }
     return codec.encode(document) + b"\n"
@@ -79,13 +99,40 @@ def decode_record(data: bytes) -> Record | None:
                     for protocol, host_address, host_port, container_port in document["mappings"]
                 ]
             ),
-            excluded_devices=tuple([_text(item) for item in document["excludedDevices"]]),
-            address=_text(document["address"]),
-            delegate_version=_text(document["delegateVersion"]),
+            excluded_devices=_texts(document["excludedDevices"]),
+            traffic=_decode_traffic(document["traffic"]),
+            addresses=tuple([_address(item) for item in document["addresses"]]),
+            delegate_versions=_texts(document["delegateVersions"]),
+            local_interface=_text(document["localInterface"]),
             backend=_text(document["backend"]),
         )
     except (ValueError, KeyError, TypeError, AttributeError):
         return None
+
+
+def _decode_traffic(document: dict[str, Any]) -> Traffic:
+    default = Traffic()
+    given: dict[str, Any] = {}
+    for name in Traffic.fields:
+        usual, value = getattr(default, name), document[name]
+        if isinstance(usual, tuple):
+            value = _texts(value)
+        if type(value) is not type(usual):
+            raise TypeError(f"{name} is {value!r}")
+        given[name] = value
+    return Traffic(**given)
+
+
+def _address(value: object) -> str:
+    text = _text(value)
+    split_prefix(text)
+    return text
+
+
+def _texts(value: object) -> tuple[str, ...]:
+    if not isinstance(value, list):
+        raise TypeError(f"{value!r} is not an array")
+    return tuple([_text(item) for item in value])
 
 
 def _text(value: object) -> str:

@@ -40,6 +40,12 @@ def tag_of(attachment: Attachment, longest: int = LONGEST_COMMENT) -> str:
     return _tag(network, container_id, attachment.ifname)
 
 
+def is_tag(comment: str) -> bool:
+    """Tell whether a comment says whose rule it is, in our words."""
+    words = comment.split(" ")
+    return words[::2] == ["container_id:", "network:", "ifname:"] and len(words) == 6
+
+
 def bare_tag_of(attachment: Attachment) -> str:
     """Return the tag the original plugin gave a container's rules, or "" if it would be cut short.
 
@@ -52,6 +58,11 @@ def bare_tag_of(attachment: Attachment) -> str:
 def record_name(attachment: Attachment) -> str:
     """Return a file name for an attachment, whose own names may be longer than one."""
     return _digest("\0".join((attachment.network, attachment.container_id, attachment.ifname)))
+
+
+def short_digest(name: str) -> str:
+    """Return 16 characters that stand for a name where there is no room for it."""
+    return _digest(name)[:16]
 
 
 def _tag(network: str, container_id: str, ifname: str) -> str:

@@ -10,7 +10,16 @@ from mesos_cni_port_mapper.cni import version as versions
 from mesos_cni_port_mapper.cni.errors import INCOMPATIBLE_VERSION
 from mesos_cni_port_mapper.cni.fields import Section, refuse, shown
 from mesos_cni_port_mapper.cni.names import is_device_pattern, is_plugin_type
-from mesos_cni_port_mapper.portmap.mapping import PortMapping, parse_mesos_mappings
+from mesos_cni_port_mapper.portmap.chains import find_fault
+from mesos_cni_port_mapper.portmap.inputs import parse_mappings
+from mesos_cni_port_mapper.portmap.mapping import PortMapping
+from mesos_cni_port_mapper.portmap.traffic import (
+    FAIL,
+    TAKEOVER,
+    Traffic,
+    parse_policy,
+    parse_traffic,
+)
 from mesos_cni_port_mapper.value import Value
 
 TYPE_CHECKING = False
@@ -18,18 +27,6 @@ if TYPE_CHECKING:
     from typing import Any
 
 DEFAULT_STATE_DIRECTORY = "/run/mesos-cni-port-mapper"
-
-_LONGEST_CHAIN = 28
-"""Characters, in both variants of iptables (XT_EXTENSION_MAXNAMELEN less the final zero)."""
-
-_CHAIN_CHARACTERS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-")
-_BUILT_IN_CHAINS = frozenset(("PREROUTING", "INPUT", "FORWARD", "OUTPUT", "POSTROUTING"))
-_TARGETS = """
-ACCEPT DROP QUEUE RETURN AUDIT CHECKSUM CLASSIFY CLUSTERIP CONNMARK CONNSECMARK CT DNAT DNPT DSCP
-ECN ERROR HL HMARK IDLETIMER LED LOG MARK MASQUERADE MIRROR NETMAP NFLOG NFQUEUE NOTRACK RATEEST
-REDIRECT REJECT SECMARK SET SNAT SNPT SYNPROXY TCPMSS TCPOPTSTRIP TEE TOS TPROXY TRACE TTL ULOG
-""".split()  # noqa: SIM905 - they read better as words
-"""What ``-j`` takes for a target and not for a chain."""
 
 
 class Timeouts(Value):
@@ -41,20 +38,28 @@ class Timeouts(Value):
 
 
 class Configuration(Value):
-    """What every command needs to know."""
+    """What every command needs to know.
+
+    Without ``delegates`` the container is attached already, by whatever made ``prevResult``.
+    """
 
     name: str
     chain: str
-    delegate: dict[str, Any]
+    delegates: tuple[dict[str, Any], ...]
     state_directory: str
     timeouts: Timeouts
 
 
 class Forwarding(Value):
-    """What is to be forwarded, and the devices from which it is not."""
+    """What is to be forwarded and how, and the devices from which it is not.
+
+    ``policy`` is what happens to a port that somebody has already.
+    """
 
     mappings: tuple[PortMapping, ...]
     excluded_devices: tuple[str, ...]
+    traffic: Traffic
+    policy: str
 
 
 def parse_configuration(netconf: dict[str, Any]) -> Configuration:
@@ -68,7 +73,7 @@ def parse_configuration(netconf: dict[str, Any]) -> Configuration:
     return Configuration(
         name=section.string("name"),
         chain=_parse_chain(section),
-        delegate=_parse_delegate(section, own_type),
+        delegates=_parse_delegates(section, own_type),
         state_directory=state_directory.rstrip("/"),
         timeouts=Timeouts(
             delegate=timeouts.seconds("delegate", 120.0),
@@ -85,38 +90,59 @@ def parse_forwarding(netconf: dict[str, Any]) -> Forwarding:
     for index, device in enumerate(devices):
         if not is_device_pattern(device):
             refuse(f"excludeDevices[{index}]", f"{shown(device)} is no device name")
+    wanted = parse_mappings(netconf)
     return Forwarding(
-        mappings=parse_mesos_mappings(netconf),
+        mappings=wanted.mappings,
         # Naming a device twice must not give it two guards.
         excluded_devices=tuple(dict.fromkeys(devices)),
+        traffic=parse_traffic(section),
+        # Mesos offers a port again before the container that had it is gone.
+        policy=parse_policy(section, TAKEOVER if wanted.by_mesos else FAIL),
     )
 
 
 def _parse_chain(section: Section) -> str:
     chain = section.string("chain")
-    if not chain or not _CHAIN_CHARACTERS.issuperset(chain) or chain[0] in "-.":
-        refuse(
-            "chain",
-            f"{shown(chain)} must hold letters, digits, '_', '.' and '-' only and begin with a "
-            "letter, a digit or '_'",
-        )
-    if len(chain) > _LONGEST_CHAIN:
-        refuse("chain", f"{shown(chain)} is longer than {_LONGEST_CHAIN} characters")
-    if chain in _BUILT_IN_CHAINS:
-        refuse("chain", f"{shown(chain)} is a built-in chain; name one for this network")
-    if chain in _TARGETS:
-        refuse("chain", f"{shown(chain)} is the name of a target; name a chain for this network")
+    fault = find_fault(chain)
+    if fault:
+        refuse("chain", f"{shown(chain)} {fault}")
     return chain
 
 
-def _parse_delegate(section: Section, own_type: str) -> dict[str, Any]:
-    delegate = section.section("delegate")
+def _parse_delegates(section: Section, own_type: str) -> tuple[dict[str, Any], ...]:
+    """Return the configurations of the plugins that attach, in order; none when we are chained."""
+    if not section.has("delegates"):
+        if not section.has("delegate"):
+            return ()
+        return (_parse_delegate(section.section("delegate"), own_type),)
+    if section.has("delegate"):
+        refuse("delegates", "cannot be given together with delegate")
+    items = section.array("delegates")
+    for index, item in enumerate(items):
+        if not isinstance(item, dict):
+            refuse(f"delegates[{index}]", f"must be an object, not {shown(item)}")
+    if not items:
+        refuse("delegates", "is empty; name the plugins that attach the container")
+    return tuple(
+        [
+            _parse_delegate(Section(item, f"delegates[{index}]"), own_type)
+            for index, item in enumerate(items)
+        ]
+    )
+
+
+def _parse_delegate(delegate: Section, own_type: str) -> dict[str, Any]:
+    path = delegate.path_of("type")
     delegate_type = delegate.string("type")
     if not is_plugin_type(delegate_type):
-        refuse("delegate.type", f"{shown(delegate_type)} is no plugin's name")
+        refuse(path, f"{shown(delegate_type)} is no plugin's name")
     if delegate_type == own_type:
-        refuse("delegate.type", f"{shown(delegate_type)} would delegate to itself")
+        refuse(path, f"{shown(delegate_type)} would delegate to itself")
     version = delegate.string("cniVersion", "") or versions.ASSUMED
     if version not in versions.SUPPORTED:
-        refuse("delegate.cniVersion", f"{shown(version)} is not supported", INCOMPATIBLE_VERSION)
+        refuse(
+            delegate.path_of("cniVersion"),
+            f"{shown(version)} is not supported",
+            INCOMPATIBLE_VERSION,
+        )
     return delegate.document

@@ -63,6 +63,16 @@ def bears_tag(rule: str, tag: str) -> bool:
     return _option(split_words(rule), "--comment") == tag
 
 
+def comment_of(rule: str) -> str:
+    """Return a rule's comment, or ""."""
+    return _option(split_words(rule), "--comment") if "--comment" in rule else ""
+
+
+def destination_of(rule: str) -> str:
+    """Return the IPv4 address that the rule gives packets for a destination, or ""."""
+    return _option(split_words(rule), "--to-destination").partition(":")[0]
+
+
 def jump_target(rule: str) -> str:
     """Return the target or chain that the rule jumps or goes to, or ""."""
     words = split_words(rule)

@@ -1,14 +1,7 @@
-"""Port mappings: which host port leads to which container port.
-
-Mesos puts them into ``args["org.apache.mesos"].network_info.port_mappings``, as the JSON form of
-its ``NetworkInfo.PortMapping``: ``host_port``, ``container_port`` and, where the framework set it,
-``protocol`` in whatever letter case the framework chose.
-"""
+"""Port mappings as values: which host port leads to which container port, and runs of them."""
 
 from __future__ import annotations
 
-from mesos_cni_port_mapper.cni.errors import UNSUPPORTED_VALUE
-from mesos_cni_port_mapper.cni.fields import Section, refuse, shown
 from mesos_cni_port_mapper.value import Value
 
 TYPE_CHECKING = False
@@ -16,15 +9,18 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from typing import Any
 
-MESOS_ARGS = "org.apache.mesos"
+    Port = tuple[str, int, int, str]
+
 PROTOCOLS = ("tcp", "udp", "sctp")
 HIGHEST_PORT = 65535
+ANY = {4: "0.0.0.0", 6: "::"}  # noqa: S104 - nothing is bound to them
+"""How the addresses of one family together are written as a host address."""
 
 
 class PortMapping(Value):
     """One host port that leads to one container port.
 
-    ``host_address`` "" stands for every address of the host.
+    ``host_address`` "" stands for every address of the host, ``ANY`` for those of one family.
     """
 
     protocol: str
@@ -43,51 +39,55 @@ class PortRun(Value):
     count: int
 
 
-def parse_mesos_mappings(netconf: dict[str, Any]) -> tuple[PortMapping, ...]:
-    """Return the mappings Mesos asked for; configurations without its ``args`` ask for none."""
-    network_info = (
-        Section(netconf)
-        .optional_section("args")
-        .optional_section(MESOS_ARGS)
-        .optional_section("network_info")
-    )
-    path = network_info.path_of("port_mappings")
-    mappings = []
-    taken: dict[tuple[str, int], str] = {}
-    for index, item in enumerate(network_info.array("port_mappings")):
-        own_path = f"{path}[{index}]"
-        if not isinstance(item, dict):
-            refuse(own_path, f"must be an object, not {shown(item)}")
-        mapping = _parse_mapping(Section(item, own_path))
-        first = taken.setdefault((mapping.protocol, mapping.host_port), own_path)
-        if first != own_path:
-            refuse(own_path, f"{mapping.protocol} port {mapping.host_port} is mapped by {first}")
-        mappings.append(mapping)
-    return tuple(mappings)
+def families_of(mapping: PortMapping) -> tuple[int, ...]:
+    """Return the families (4, 6) that a mapping is for."""
+    if not mapping.host_address:
+        return (4, 6)
+    return (6,) if ":" in mapping.host_address else (4,)
 
 
-def _parse_mapping(section: Section) -> PortMapping:
-    protocol = section.string("protocol", "tcp")
-    if protocol.lower() not in PROTOCOLS:
-        refuse(
-            section.path_of("protocol"),
-            f"{shown(protocol)} is none of {', '.join(PROTOCOLS)}",
-            UNSUPPORTED_VALUE,
-        )
-    return PortMapping(
-        protocol=protocol.lower(),
-        host_port=section.integer("host_port", 1, HIGHEST_PORT),
-        container_port=section.integer("container_port", 1, HIGHEST_PORT),
-    )
+def ports_of(mapping: PortMapping) -> list[Port]:
+    """Return what a mapping takes: protocol, port, family and the host's address, "" for any."""
+    address = "" if mapping.host_address in ANY.values() else mapping.host_address
+    return [
+        (mapping.protocol, mapping.host_port, family, address) for family in families_of(mapping)
+    ]
+
+
+def without_ports(mappings: Iterable[PortMapping], taken: Iterable[Port]) -> list[PortMapping]:
+    """Return what is left of mappings; of one for all addresses that may be one family's."""
+    gone = set(taken)
+    left: list[PortMapping] = []
+    for item in mappings:
+        ports = ports_of(item)
+        free = [port for port in ports if port not in gone]
+        if len(free) == len(ports):
+            left.append(item)
+        else:
+            left += [item.but(host_address=port[3] or ANY[port[2]]) for port in free]
+    return left
+
+
+def of_family(mappings: Iterable[PortMapping], family: int) -> tuple[PortMapping, ...]:
+    """Return the mappings that a family has a part in, "" standing for all its addresses."""
+    found = [
+        item.but(host_address="") if item.host_address == ANY[family] else item
+        for item in mappings
+        if family in families_of(item)
+    ]
+    return tuple(dict.fromkeys(found))
 
 
 def runs_of(mappings: Iterable[PortMapping]) -> tuple[PortRun, ...]:
-    """Return the fewest runs that hold the same mappings, in order of protocol and host port."""
+    """Return the fewest runs that hold the same mappings, in order of protocol and host port.
+
+    A port of one address must be looked at before the same port of all, whoever asks for that:
+    those for one address come first, so that they can be raised above others' in their order.
+    """
     members = [
         (item.protocol, item.host_address, item.host_port, item.container_port) for item in mappings
     ]
-    # A port of one address must be looked at before the same port of all: "" comes last.
-    ordered = sorted(members, key=lambda member: (member[0], not member[1], *member[1:]))
+    ordered = sorted(members, key=lambda member: (not member[1], *member))
     runs: list[list[Any]] = []
     for protocol, host_address, host_port, container_port in ordered:
         if runs:

@@ -221,12 +221,11 @@ def test_a_wrong_field_is_named(
 @pytest.mark.parametrize(
     ("mappings", "index", "first"),
     [
-        ([tcp(80), tcp(80)], 1, 0),
         ([tcp(80), udp(80), tcp(81), tcp(80, 81)], 3, 0),
         ([tcp(80), {"host_port": 80, "container_port": 1}], 1, 0),
-        ([tcp(79), tcp(80), tcp(80) | {"protocol": "TCP"}], 2, 1),
+        ([tcp(79), tcp(80), tcp(80, 81) | {"protocol": "TCP"}], 2, 1),
     ],
-    ids=["same", "other-container-port", "default-protocol", "letter-case"],
+    ids=["other-container-port", "default-protocol", "letter-case"],
 )
 def test_a_port_asked_for_twice_is_named_with_its_first(
     scene: Scene, mappings: Any, index: int, first: int

@@ -263,7 +263,10 @@ def test_args_without_a_word_of_mesos_mean_no_mappings(
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"delegate": None}, "delegate: is missing; it must be an object"),
+        (
+            {"delegate": None},
+            "delegate: is missing, and there is no prevResult of a plugin before this one",
+        ),
         ({"delegate": {}}, "delegate.type: is missing; it must be a string"),
         ({"delegate": "bridge"}, "delegate: must be an object, not 'bridge'"),
         ({"chain": None}, "chain: is missing; it must be a string"),

@@ -3,8 +3,9 @@
 from pathlib import Path
 
 from mesos_cni_port_mapper.netfilter.iptables import Iptables, find_iptables
+from mesos_cni_port_mapper.portmap.rule import IPV4
 from tests.unit.children import write_script
-from tests.unit.nat_table import NatTable
+from tests.unit.memory_table import MemoryTable
 
 
 class FakeTools:
@@ -13,7 +14,7 @@ class FakeTools:
     def __init__(self, directory: Path) -> None:
         self.directory = directory
         self.statuses(0)
-        self.holds(NatTable())
+        self.holds(MemoryTable())
         self.restore(f"""
             echo "restore $*" >>{directory}/log
             cat >>{directory}/log
@@ -35,7 +36,7 @@ class FakeTools:
         """Have the runs of iptables-restore end so, one after the other."""
         (self.directory / "statuses").write_text("".join(f"{status}\n" for status in statuses))
 
-    def holds(self, table: NatTable) -> None:
+    def holds(self, table: MemoryTable) -> None:
         """Have iptables-save list a table."""
         (self.directory / "table").write_bytes(table.save())
 
@@ -44,7 +45,7 @@ class FakeTools:
             "PATH": f"{self.directory}:/usr/bin:/bin",
             "XTABLES_LOCKFILE": f"{self.directory}/xtables.lock",
         }
-        tools = find_iptables(environ, seconds)
+        tools = find_iptables(IPV4, environ, seconds)
         assert tools is not None
         return tools
 

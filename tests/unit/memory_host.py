@@ -1,65 +1,105 @@
-"""A host in memory: a nat table, a state directory, and a forwarder for each invocation."""
+"""A host in memory: tables, a state directory, and a forwarder for each invocation."""
 
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from mesos_cni_port_mapper.cni.errors import CniError
+from mesos_cni_port_mapper.linux import sysctl
+from mesos_cni_port_mapper.netfilter import conntrack
+from mesos_cni_port_mapper.netfilter.conntrack import Flush
 from mesos_cni_port_mapper.netfilter.forwarder import Forwarder
 from mesos_cni_port_mapper.netfilter.iptables import Iptables
 from mesos_cni_port_mapper.netfilter.ledger import Ledger
 from mesos_cni_port_mapper.netfilter.record import Record, decode_record
-from mesos_cni_port_mapper.portmap.attachment import Attachment
 from mesos_cni_port_mapper.portmap.listing import Listing
 from mesos_cni_port_mapper.portmap.mapping import PortMapping
-from tests.unit.nat_table import NatTable, RefusedError, comment_of
+from mesos_cni_port_mapper.portmap.plan import TABLES
+from mesos_cni_port_mapper.portmap.rule import IPV4, IPV6, NAT
+from mesos_cni_port_mapper.portmap.traffic import TAKEOVER
+from tests.unit.memory_table import MemoryTable, RefusedError, comment_of
+from tests.unit.wishes import attachment, mapping
+
+SPOKEN = {"4 nat": "", "4 raw": "raw ", "6 nat": "v6 "}
+"""How the journal names a table; most of it is about one."""
 
 
 class TableTools(Iptables):
-    """Tools that work on a table in memory and keep a journal of how each batch ended."""
+    """Tools that work on tables in memory and keep a journal of how each batch ended.
 
-    table: NatTable
+    A batch is failed by what ``failures`` has next under the table's name in the journal.
+    """
+
+    family: int
+    tables: dict[tuple[int, str], MemoryTable]
     journal: list[str]
-    failure: list[CniError]
+    failures: dict[str, list[CniError]]
 
-    def listing(self) -> Listing:
-        self.journal.append("list")
-        return self.table.listing()
+    def listing(self, table: str) -> Listing:
+        self.journal.append(f"{self._spoken(table)}list")
+        return self.tables[self.family, table].listing()
 
-    def _commit(self, lines: Any) -> str:
-        if self.failure:
-            raise self.failure.pop()
+    def _commit(self, table: str, lines: Any) -> str:
+        spoken = self._spoken(table)
+        if self.failures.get(spoken):
+            raise self.failures[spoken].pop(0)
         try:
-            self.table.restore(lines)
+            self.tables[self.family, table].restore(lines)
         except RefusedError as refusal:
-            self.journal.append(f"refused {lines[0].split()[0]}")
+            self.journal.append(f"{spoken}refused {lines[0].split()[0]}")
             return str(refusal)
-        self.journal.append(f"committed {lines[0].split()[0]}")
+        self.journal.append(f"{spoken}committed {lines[0].split()[0]}")
         return ""
+
+    def _spoken(self, table: str) -> str:
+        return SPOKEN[f"{self.family} {table}"]
 
 
 class MemoryHost:
-    """A table and a state directory, and the forwarders of one invocation after the other."""
+    """Tables and a state directory, and the forwarders of one invocation after the other.
 
-    def __init__(self, directory: Path) -> None:
+    Nothing here touches the machine: its kernel parameters are files, its flows are not there.
+    """
+
+    def __init__(self, directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.directory = directory
         self.ledger = Ledger(directory=f"{directory}/state")
-        self.tools = TableTools(
-            restore="restore",
-            save="save",
-            environ={},
-            seconds=1,
-            table=NatTable(),
-            journal=[],
-            failure=[],
-        )
+        self.tables = {(family, name): MemoryTable(name, family) for family, name in TABLES}
+        self.journal: list[str] = []
+        self.failures: dict[str, list[CniError]] = {}
+        self.flushes: list[Flush] = []
+        self.tools: dict[int, Iptables] = {
+            family: TableTools(
+                restore="restore",
+                save="save",
+                environ={},
+                seconds=1,
+                family=family,
+                tables=self.tables,
+                journal=self.journal,
+                failures=self.failures,
+            )
+            for family in (IPV4, IPV6)
+        }
+        for interface in ("cni0", "cni1"):
+            (directory / interface).write_text("0")
+        monkeypatch.setattr(sysctl, "_path", lambda interface: f"{directory}/{interface}")
+        monkeypatch.setattr(conntrack, "apply", self.flushes.extend)
+
+    @property
+    def nat(self) -> MemoryTable:
+        """The table that most of it is about: IPv4's."""
+        return self.tables[IPV4, NAT]
 
     def forwarder(self, seconds: float = 1) -> Forwarder:
         return Forwarder(self.ledger, self.tools, seconds)
 
-    def add(self, record: Record) -> list[str]:
+    def add(self, record: Record, policy: str = TAKEOVER) -> list[str]:
         forwarder = self.forwarder()
-        forwarder.register(record.but(mappings=(), address=""))
+        forwarder.register(record.but(mappings=(), addresses=(), local_interface=""))
         try:
-            return forwarder.forward(record)
+            return forwarder.forward(record, policy)
         finally:
             forwarder.close()
 
@@ -69,20 +109,23 @@ class MemoryHost:
         forwarder.withdraw(record.attachment, record.chain)
         forwarder.close(forget=record.attachment)
 
+    def fail(self, failure: CniError, table: str = "") -> None:
+        """Have the next batch fail for a table, as the journal names it."""
+        self.failures.setdefault(table, []).append(failure)
+
     def told(self) -> list[str]:
         """Return the journal since it was last asked for."""
-        told = list(self.tools.journal)
-        self.tools.journal.clear()
+        told = list(self.journal)
+        self.journal.clear()
         return told
+
+    def lets_loopback_out(self, interface: str) -> bool:
+        return (self.directory / interface).read_text() == "1"
 
     @property
     def tags(self) -> list[str]:
-        return [
-            comment_of(rule).split()[1]
-            for rules in self.tools.table.chains.values()
-            for rule in rules
-            if comment_of(rule)
-        ]
+        """Whose rules there are in IPv4's nat table, in their order."""
+        return tags_in(self.nat)
 
     @property
     def records(self) -> list[Record | None]:
@@ -90,15 +133,31 @@ class MemoryHost:
         return sorted([decode_record(path.read_bytes()) for path in directory.iterdir()], key=repr)
 
 
-def record(container_id: str, *ports: int, chain: str = "CHAIN") -> Record:
+def tags_in(table: MemoryTable) -> list[str]:
+    return [
+        comment_of(rule).split()[1]
+        for rules in table.chains.values()
+        for rule in rules
+        if comment_of(rule)
+    ]
+
+
+def record_of(container_id: str, *mappings: PortMapping, **fields: Any) -> Record:
     return Record(
-        attachment=Attachment(network="net", container_id=container_id, ifname="eth0"),
-        chain=chain,
-        netns="",
-        boot_id="b00t",
-        mount_namespace=1,
-        mappings=tuple(
-            PortMapping(protocol="tcp", host_port=port, container_port=80) for port in ports
-        ),
-        address="192.0.2.2",
+        attachment=attachment(container_id),
+        **{
+            "chain": "CHAIN",
+            "netns": "",
+            "boot_id": "b00t",
+            "mount_namespace": 1,
+            "mappings": mappings,
+            # Each its own: whoever is given another's address is its successor.
+            "addresses": (f"192.0.2.{ord(container_id[0])}/24",),
+            **fields,
+        },
     )
+
+
+def record(container_id: str, *ports: int, **fields: Any) -> Record:
+    """Return what is on record for a container with TCP ports."""
+    return record_of(container_id, *[mapping(port) for port in ports], **fields)

@@ -11,6 +11,7 @@ from mesos_cni_port_mapper.portmap.attachment import (
     LONGEST_COMMENT,
     Attachment,
     bare_tag_of,
+    is_tag,
     record_name,
     tag_of,
 )
@@ -146,3 +147,24 @@ def test_fields_of_an_attachment_cannot_flow_into_each_other() -> None:
 
 def test_an_attachment_reads_as_a_sentence() -> None:
     assert str(attachment()) == "container web-1 on network net (eth0)"
+
+
+@given(ATTACHMENTS)
+def test_a_tag_is_told_from_other_comments(one: Attachment) -> None:
+    assert is_tag(tag_of(one))
+
+
+@pytest.mark.parametrize(
+    "comment",
+    [
+        "",
+        "container_id: web-1",
+        "container_id: web-1 network: net",
+        "container_id: web-1 network: net ifname:",
+        "container_id: web-1 network: net ifname: eth0 more",
+        "name: web-1 network: net ifname: eth0",
+        "not container_id: web-1 network: net ifname: eth0",
+    ],
+)
+def test_another_comment_is_no_tag(comment: str) -> None:
+    assert not is_tag(comment)

@@ -13,6 +13,7 @@ from mesos_cni_port_mapper.portmap.configuration import (
     parse_forwarding,
 )
 from mesos_cni_port_mapper.portmap.mapping import PortMapping
+from mesos_cni_port_mapper.portmap.traffic import Traffic
 
 NETCONF = {
     "cniVersion": "1.0.0",
@@ -33,7 +34,7 @@ def test_a_configuration_says_where_rules_and_delegate_are() -> None:
     assert parse_configuration(NETCONF) == Configuration(
         name="net",
         chain="MESOS-NET",
-        delegate={"type": "bridge", "bridge": "cni0"},
+        delegates=({"type": "bridge", "bridge": "cni0"},),
         state_directory="/run/mesos-cni-port-mapper",
         timeouts=Timeouts(delegate=120.0, lock=15.0, tools=30.0),
     )
@@ -107,48 +108,17 @@ def test_a_target_s_name_is_refused_for_a_chain(chain: str) -> None:
     )
 
 
+@pytest.mark.parametrize("chain", ["MPM-", "MPM-LO-x", "MPM-SN-79fa6a349297db55"])
+def test_a_chain_that_could_be_one_beside_another_network_s_is_refused(chain: str) -> None:
+    assert refusal_of(chain=chain) == (
+        7,
+        f"chain: '{chain}' begins with MPM-, as only chains that go with a network's do",
+    )
+
+
 @pytest.mark.parametrize("chain", [5, ["A"], True], ids=str)
 def test_a_chain_that_is_no_string_is_refused(chain: object) -> None:
     assert refusal_of(chain=chain)[1].startswith("chain: must be a string, not ")
-
-
-@pytest.mark.parametrize(
-    ("delegate", "complaint"),
-    [
-        pytest.param(None, "delegate: is missing; it must be an object", id="none"),
-        pytest.param("bridge", "delegate: must be an object, not 'bridge'", id="a string"),
-        pytest.param([], "delegate: must be an object, not an array", id="an array"),
-        pytest.param({}, "delegate.type: is missing; it must be a string", id="no type"),
-        pytest.param({"type": 5}, "delegate.type: must be a string, not 5", id="type 5"),
-        pytest.param({"type": ""}, "delegate.type: '' is no plugin's name", id="no name"),
-        pytest.param(
-            {"type": "../bridge"}, "delegate.type: '../bridge' is no plugin's name", id="a path"
-        ),
-        pytest.param(
-            {"type": "a\nb"}, r"delegate.type: 'a\nb' is no plugin's name", id="two lines"
-        ),
-        pytest.param(
-            {"type": "mesos-cni-port-mapper"},
-            "delegate.type: 'mesos-cni-port-mapper' would delegate to itself",
-            id="ourselves",
-        ),
-        pytest.param(
-            {"type": "bridge", "cniVersion": 1},
-            "delegate.cniVersion: must be a string, not 1",
-            id="version 1",
-        ),
-    ],
-)
-def test_a_delegate_is_refused(delegate: object, complaint: str) -> None:
-    assert refusal_of(delegate=delegate) == (7, complaint)
-
-
-@pytest.mark.parametrize("version", ["2.0.0", "0.0.1"])
-def test_a_delegate_s_unknown_version_is_refused(version: str) -> None:
-    assert refusal_of(delegate={"type": "bridge", "cniVersion": version}) == (
-        1,
-        f"delegate.cniVersion: '{version}' is not supported",
-    )
 
 
 def test_timeouts_can_be_set_one_by_one() -> None:
@@ -198,20 +168,63 @@ def forwarding(**keys: Any) -> Forwarding:
 
 
 def test_nothing_is_forwarded_unless_it_is_asked_for() -> None:
-    assert forwarding() == Forwarding(mappings=(), excluded_devices=())
+    assert forwarding() == Forwarding(
+        mappings=(), excluded_devices=(), traffic=Traffic(), policy="fail"
+    )
 
 
-def test_mappings_and_devices_are_forwarding() -> None:
-    args = {
+BY_MESOS = {
+    "args": {
         "org.apache.mesos": {
             "network_info": {"port_mappings": [{"host_port": 8080, "container_port": 80}]}
         }
     }
+}
+BY_A_RUNTIME = {"runtimeConfig": {"portMappings": [{"hostPort": 8080, "containerPort": 80}]}}
 
-    assert forwarding(args=args, excludeDevices=["cni0", "veth+"]) == Forwarding(
+
+def test_mappings_devices_traffic_and_policy_are_forwarding() -> None:
+    keys = {**BY_A_RUNTIME, "excludeDevices": ["cni0", "veth+"], "snat": True}
+
+    assert forwarding(**keys, onConflict="strict") == Forwarding(
         mappings=(PortMapping(protocol="tcp", host_port=8080, container_port=80),),
         excluded_devices=("cni0", "veth+"),
+        traffic=Traffic(snat=True),
+        policy="strict",
     )
+
+
+@pytest.mark.parametrize(
+    ("keys", "policy"),
+    [
+        pytest.param(BY_A_RUNTIME, "fail", id="a runtime"),
+        pytest.param(BY_MESOS, "takeover", id="Mesos"),
+        pytest.param({**BY_MESOS, **BY_A_RUNTIME}, "fail", id="both"),
+        pytest.param({**BY_MESOS, "onConflict": "ignore"}, "ignore", id="the configuration"),
+    ],
+)
+def test_what_happens_to_a_port_that_is_taken_is_said_by(keys: dict[str, Any], policy: str) -> None:
+    assert forwarding(**keys).policy == policy
+
+
+@pytest.mark.parametrize(
+    ("keys", "code", "complaint"),
+    [
+        ({"localhost": 1}, 7, "localhost: must be true or false, not 1"),
+        ({"onConflict": "x"}, 2, "onConflict: 'x' is none of fail, takeover, ignore, strict"),
+        (
+            {"runtimeConfig": {"portMappings": 1}},
+            7,
+            "runtimeConfig.portMappings: must be an array, not 1",
+        ),
+    ],
+    ids=["traffic", "policy", "mappings"],
+)
+def test_what_is_wrong_with_it_is_told(keys: dict[str, Any], code: int, complaint: str) -> None:
+    with pytest.raises(CniError) as refusal:
+        forwarding(**keys)
+
+    assert (refusal.value.code, str(refusal.value)) == (code, complaint)
 
 
 def test_a_device_named_twice_is_excluded_once() -> None:

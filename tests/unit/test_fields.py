@@ -89,6 +89,15 @@ def test_a_field_is_read(document: dict[str, Any], read: Read, value: object) ->
         *[
             pytest.param(
                 {"a": value},
+                lambda s: s.boolean("a"),
+                f"a: must be true or false, not {text}",
+                id=f"{text} for true or false",
+            )
+            for value, text in [(0, "0"), (1, "1"), ("true", "'true'"), ([], "an array")]
+        ],
+        *[
+            pytest.param(
+                {"a": value},
                 lambda s: s.integer("a", 1, 9),
                 f"a: must be a whole number from 1 to 9, not {text}",
                 id=f"{text} for a whole number",

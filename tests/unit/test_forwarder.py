@@ -6,12 +6,12 @@ import pytest
 
 from mesos_cni_port_mapper.netfilter.ledger import Ledger
 from tests.unit.memory_host import MemoryHost, record
-from tests.unit.nat_table import NatTable
+from tests.unit.memory_table import MemoryTable
 
 
 @pytest.fixture
-def host(tmp_path: Path) -> MemoryHost:
-    return MemoryHost(tmp_path)
+def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> MemoryHost:
+    return MemoryHost(tmp_path, monkeypatch)
 
 
 def test_the_first_rules_make_the_chain_and_the_next_expect_it(host: MemoryHost) -> None:
@@ -32,7 +32,7 @@ def test_each_chain_is_made_once(host: MemoryHost) -> None:
 
 def test_a_chain_that_should_be_there_and_is_not_is_made(host: MemoryHost) -> None:
     host.add(record("a", 1))
-    host.tools.table.chains = NatTable().chains
+    host.nat.chains = MemoryTable().chains
     host.told()
 
     host.add(record("b", 2))
@@ -53,14 +53,14 @@ def test_a_chain_whose_records_were_lost_is_listed(host: MemoryHost) -> None:
 
 def test_a_lost_jump_is_mended(host: MemoryHost) -> None:
     host.add(record("a", 1))
-    before = host.tools.table.chains["OUTPUT"].copy()
-    host.tools.table.chains["OUTPUT"].clear()
+    before = host.nat.chains["OUTPUT"].copy()
+    host.nat.chains["OUTPUT"].clear()
     host.told()
 
     host.add(record("b", 2))
 
     assert host.told() == ["refused -C", "refused -N", "list", "committed -I"]
-    assert host.tools.table.chains["OUTPUT"] == before
+    assert host.nat.chains["OUTPUT"] == before
 
 
 def test_a_chain_that_went_is_not_expected_any_more(host: MemoryHost) -> None:
@@ -102,7 +102,7 @@ def test_a_repeated_add_without_mappings_removes_the_rules(host: MemoryHost) -> 
     host.add(record("a"))
 
     assert (host.tags, host.records) == ([], [record("a")])
-    assert "CHAIN" not in host.tools.table.chains
+    assert "CHAIN" not in host.nat.chains
 
 
 def test_the_newest_attachment_wins_a_port_and_says_so(host: MemoryHost) -> None:
@@ -136,9 +136,9 @@ def test_a_loser_in_another_chain_leaves_it(host: MemoryHost) -> None:
 
     host.add(record("b", 1))
 
-    assert "OTHER" not in host.tools.table.chains
+    assert "OTHER" not in host.nat.chains
     assert host.tags == ["b"]
-    assert not host.ledger.knows_chain("OTHER")
+    assert not (Path(host.ledger.directory) / "chains" / "4-nat-OTHER").exists()
 
 
 def test_leaving_removes_rules_claims_and_record(host: MemoryHost) -> None:

@@ -14,8 +14,8 @@ from tests.unit.memory_host import MemoryHost, record
 
 
 @pytest.fixture
-def host(tmp_path: Path) -> MemoryHost:
-    return MemoryHost(tmp_path)
+def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> MemoryHost:
+    return MemoryHost(tmp_path, monkeypatch)
 
 
 def test_leaving_finds_rules_that_no_record_tells_of(host: MemoryHost) -> None:
@@ -39,7 +39,7 @@ def test_leaving_finds_rules_whose_record_is_garbage(host: MemoryHost, garbage: 
 
 
 def test_without_tools_and_record_there_is_nothing_to_leave(host: MemoryHost) -> None:
-    forwarder = Forwarder(host.ledger, None, 1)
+    forwarder = Forwarder(host.ledger, {}, 1)
 
     forwarder.resume(record("a").attachment)
     forwarder.withdraw(record("a").attachment, "CHAIN")
@@ -50,7 +50,7 @@ def test_without_tools_and_record_there_is_nothing_to_leave(host: MemoryHost) ->
 
 def test_without_tools_rules_on_record_cannot_be_left(host: MemoryHost) -> None:
     host.add(record("a", 1))
-    forwarder = Forwarder(host.ledger, None, 1)
+    forwarder = Forwarder(host.ledger, {}, 1)
     forwarder.resume(record("a").attachment)
 
     with pytest.raises(RulesUntouchedError) as failure:
@@ -66,7 +66,7 @@ def test_without_tools_rules_on_record_cannot_be_left(host: MemoryHost) -> None:
 
 def test_a_preflight_misses_the_tools(host: MemoryHost) -> None:
     with pytest.raises(RulesUntouchedError, match="not installed"):
-        Forwarder(host.ledger, None, 1).preflight()
+        Forwarder(host.ledger, {}, 1).preflight()
 
 
 def test_a_preflight_touches_nothing(host: MemoryHost) -> None:
@@ -78,7 +78,7 @@ def test_a_preflight_touches_nothing(host: MemoryHost) -> None:
 
 def test_a_batch_that_did_not_take_place_leaves_other_claims_alone(host: MemoryHost) -> None:
     host.add(record("a", 1))
-    host.tools.failure.append(RulesUntouchedError(RULES_FAILED, "refused"))
+    host.fail(RulesUntouchedError(RULES_FAILED, "refused"))
 
     with pytest.raises(RulesUntouchedError, match="refused"):
         host.add(record("b", 1, 2))
@@ -90,7 +90,7 @@ def test_a_batch_that_did_not_take_place_leaves_other_claims_alone(host: MemoryH
 
 
 def test_rules_are_on_record_before_they_are_made(host: MemoryHost) -> None:
-    host.tools.failure.append(CniError(RULES_FAILED, "killed"))
+    host.fail(CniError(RULES_FAILED, "killed"))
 
     with pytest.raises(CniError, match="killed"):
         host.add(record("a", 1))
@@ -100,20 +100,20 @@ def test_rules_are_on_record_before_they_are_made(host: MemoryHost) -> None:
 
 def test_ports_taken_by_an_add_that_broke_off_go_back_to_their_owner(host: MemoryHost) -> None:
     host.add(record("a", 1))
-    before = host.tools.table.chains["CHAIN"].copy()
-    host.tools.failure.append(CniError(RULES_FAILED, "killed"))
+    before = host.nat.chains["CHAIN"].copy()
+    host.fail(CniError(RULES_FAILED, "killed"))
     with pytest.raises(CniError, match="killed"):
         host.add(record("b", 1))
-    host.tools.table.chains["CHAIN"].clear()  # As the batch may have left it.
+    host.nat.chains["CHAIN"].clear()  # As the batch may have left it.
 
     host.delete(record("b", 1))
 
-    assert host.tools.table.chains["CHAIN"] == before
+    assert host.nat.chains["CHAIN"] == before
     assert host.records == [record("a", 1)]
 
 
 def test_the_ledger_s_lock_is_given_back_after_a_failure(host: MemoryHost) -> None:
-    host.tools.failure.append(CniError(RULES_FAILED, "killed"))
+    host.fail(CniError(RULES_FAILED, "killed"))
 
     with pytest.raises(CniError, match="killed"):
         host.add(record("a", 1))
@@ -176,11 +176,11 @@ def test_a_repeated_registration_keeps_the_record_that_may_have_rules(host: Memo
     forwarder.close()
 
 
-def test_a_state_directory_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+def test_a_state_directory_that_cannot_be_made_is_named(host: MemoryHost, tmp_path: Path) -> None:
     (tmp_path / "state").touch()
 
     with pytest.raises(CniError) as failure:
-        MemoryHost(tmp_path).add(record("a", 1))
+        host.add(record("a", 1))
 
     assert (failure.value.code, str(failure.value)) == (
         5,
@@ -192,7 +192,7 @@ def test_differences_are_those_of_the_record_s_plan(host: MemoryHost) -> None:
     host.add(record("a", 1))
     assert host.forwarder().differences(record("a", 1)) == []
 
-    host.tools.table.chains["CHAIN"].clear()
+    host.nat.chains["CHAIN"].clear()
 
     (difference,) = host.forwarder().differences(record("a", 1))
     assert difference.startswith("missing: -A CHAIN -p tcp -m tcp --dport 1 ")

@@ -9,25 +9,26 @@ import pytest
 from mesos_cni_port_mapper.cni.errors import CniError
 from mesos_cni_port_mapper.linux import lock
 from mesos_cni_port_mapper.netfilter import batch
-from mesos_cni_port_mapper.netfilter.iptables import find_iptables
-from mesos_cni_port_mapper.portmap.attachment import Attachment
-from mesos_cni_port_mapper.portmap.mapping import PortMapping
+from mesos_cni_port_mapper.netfilter.iptables import Iptables, find_iptables
+from mesos_cni_port_mapper.netfilter.outcome import RulesUntouchedError
+from mesos_cni_port_mapper.portmap.listing import Listing
+from mesos_cni_port_mapper.portmap.loopback import plan_guard
 from mesos_cni_port_mapper.portmap.plan import plan_forwarding, plan_leaving
-from tests.unit.children import in_child, is_gone
+from mesos_cni_port_mapper.portmap.rule import IPV4, IPV6, NAT, RAW
+from tests.unit.children import in_child, is_gone, write_script
 from tests.unit.fake_tools import FakeTools
-from tests.unit.nat_table import NatTable
+from tests.unit.memory_table import MemoryTable
+from tests.unit.plans import plan_of
+from tests.unit.wishes import LO, SN, attachment, mapping, tag, wish
 
-ATTACHMENT = Attachment(network="net", container_id="web-1", ifname="eth0")
-PLAN = plan_forwarding(
-    ATTACHMENT,
-    "CHAIN",
-    [PortMapping(protocol="tcp", host_port=8080, container_port=80)],
-    [],
-    "192.0.2.2",
-)
-LEAVING = plan_leaving(ATTACHMENT, "CHAIN")
-INSERTION = batch.plan_insertion(PLAN)
-FIRST = batch.plan_first_insertion(PLAN)
+(PLAN,) = plan_forwarding(wish("web-1", mapping(8080)))
+(LEAVING,) = plan_leaving(attachment(), "CHAIN", [(IPV4, NAT)])
+INSERTION = batch.plan_insertion(PLAN, ["CHAIN"])
+FIRST = batch.plan_insertion(PLAN, [])
+
+
+def accept(listing: Listing) -> None:
+    """Have nothing against a listing."""
 
 
 @pytest.fixture
@@ -35,8 +36,8 @@ def fake(tmp_path: Path) -> FakeTools:
     return FakeTools(tmp_path)
 
 
-def restored(*lines: str) -> list[str]:
-    return ["restore -w 5 --noflush", "*nat", *lines, "COMMIT"]
+def restored(*lines: str, table: str = NAT) -> list[str]:
+    return ["restore -w 5 --noflush", f"*{table}", *lines, "COMMIT"]
 
 
 def failure_of(work: Callable[[], object]) -> tuple[str, int, str, str]:
@@ -68,7 +69,7 @@ def failure_of(work: Callable[[], object]) -> tuple[str, int, str, str]:
                 *restored(*INSERTION),
                 *restored(*FIRST),
                 "save -t nat",
-                *restored(*batch.plan_agreement(NatTable().listing(), [PLAN])),
+                *restored(*batch.plan_agreement(MemoryTable().listing(), [PLAN])),
             ],
             id="the chain is there and its jumps are not",
         ),
@@ -78,7 +79,7 @@ def failure_of(work: Callable[[], object]) -> tuple[str, int, str, str]:
             [
                 *restored(*FIRST),
                 "save -t nat",
-                *restored(*batch.plan_agreement(NatTable().listing(), [PLAN])),
+                *restored(*batch.plan_agreement(MemoryTable().listing(), [PLAN])),
             ],
             id="the chain is there against expectation",
         ),
@@ -95,13 +96,13 @@ def test_rules_are_put_in_where(
 ) -> None:
     fake.statuses(*statuses)
 
-    in_child(lambda: fake.tools().install(PLAN, chain_expected=expected))
+    in_child(lambda: fake.tools().install(PLAN, ["CHAIN"] if expected else [], accept))
 
     assert fake.log == log
 
 
 def test_a_table_that_agrees_is_listed_and_left_alone(fake: FakeTools) -> None:
-    table = NatTable()
+    table = MemoryTable()
     table.restore(FIRST)
     fake.holds(table)
 
@@ -110,11 +111,11 @@ def test_a_table_that_agrees_is_listed_and_left_alone(fake: FakeTools) -> None:
 
 
 def test_a_chain_that_went_with_its_last_rule_is_told(fake: FakeTools) -> None:
-    table = NatTable()
+    table = MemoryTable()
     table.restore(FIRST)
     fake.holds(table)
 
-    assert in_child(lambda: fake.tools().agree([LEAVING])) == ["CHAIN"]
+    assert in_child(lambda: fake.tools().agree([LEAVING])) == ["CHAIN", LO, SN]
     assert fake.log == [
         "save -t nat",
         *restored(*batch.plan_agreement(table.listing(), [LEAVING])),
@@ -122,15 +123,15 @@ def test_a_chain_that_went_with_its_last_rule_is_told(fake: FakeTools) -> None:
 
 
 def test_a_chain_that_was_not_there_is_told_as_gone(fake: FakeTools) -> None:
-    assert in_child(lambda: fake.tools().agree([LEAVING])) == ["CHAIN"]
+    assert in_child(lambda: fake.tools().agree([LEAVING])) == ["CHAIN", LO, SN]
 
 
 def test_a_chain_that_stays_is_not_told_as_gone(fake: FakeTools) -> None:
-    table = NatTable()
-    table.restore([*FIRST, "-A CHAIN -j RETURN"])
+    table = MemoryTable()
+    table.restore([*FIRST, "-A CHAIN -j RETURN", f"-N {LO}", f"-A {LO} -j RETURN"])
     fake.holds(table)
 
-    assert in_child(lambda: fake.tools().agree([LEAVING])) == []
+    assert in_child(lambda: fake.tools().agree([LEAVING])) == [SN]
 
 
 def test_a_batch_that_is_refused_is_planned_anew_from_a_new_listing(fake: FakeTools) -> None:
@@ -151,7 +152,7 @@ def test_a_batch_that_is_always_refused_leaves_the_table_untouched(
     assert failure_of(lambda: fake.tools().agree([PLAN])) == (
         "RulesUntouchedError",
         103,
-        f"{fake.directory}/iptables-restore refused the rules for chain CHAIN",
+        f"{fake.directory}/iptables-restore refused the rules for {tag()}",
         "line 2 failed",
     )
 
@@ -167,7 +168,7 @@ def test_a_lock_that_is_held_asks_to_try_again_and_names_the_holder(fake: FakeTo
     file = lock.acquire(f"{fake.directory}/xtables.lock", 1)
     command = Path("/proc/self/comm").read_text().strip()
 
-    told = failure_of(lambda: fake.tools().install(PLAN, chain_expected=True))
+    told = failure_of(lambda: fake.tools().install(PLAN, ["CHAIN"], accept))
 
     os.close(file)
     assert told == (
@@ -185,7 +186,7 @@ def test_a_lock_that_is_held_asks_to_try_again_and_names_the_holder(fake: FakeTo
 def test_the_tool_waits_shorter_for_a_lock_than_we_for_the_tool(
     fake: FakeTools, seconds: float, wait: int
 ) -> None:
-    in_child(lambda: fake.tools(seconds).install(PLAN, chain_expected=False))
+    in_child(lambda: fake.tools(seconds).install(PLAN, [], accept))
 
     assert fake.log[0] == f"restore -w {wait} --noflush"
 
@@ -193,7 +194,7 @@ def test_the_tool_waits_shorter_for_a_lock_than_we_for_the_tool(
 def test_a_tool_that_hangs_leaves_open_what_it_did(fake: FakeTools) -> None:
     fake.restore(f"echo $$ >{fake.directory}/pid; sleep 60")
 
-    assert failure_of(lambda: fake.tools(0.2).install(PLAN, chain_expected=False)) == (
+    assert failure_of(lambda: fake.tools(0.2).install(PLAN, [], accept)) == (
         "CniError",
         103,
         f"{fake.directory}/iptables-restore did not finish in 0.2 s and was killed",
@@ -205,7 +206,7 @@ def test_a_tool_that_hangs_leaves_open_what_it_did(fake: FakeTools) -> None:
 def test_a_tool_that_is_ended_by_a_signal_leaves_open_what_it_did(fake: FakeTools) -> None:
     fake.restore("kill -SEGV $$")
 
-    assert failure_of(lambda: fake.tools().install(PLAN, chain_expected=False)) == (
+    assert failure_of(lambda: fake.tools().install(PLAN, [], accept)) == (
         "CniError",
         103,
         f"{fake.directory}/iptables-restore was ended by signal 11",
@@ -227,7 +228,7 @@ def test_a_listing_that_hangs_touches_nothing(fake: FakeTools) -> None:
 def test_a_listing_that_fails_touches_nothing(fake: FakeTools) -> None:
     fake.save("echo no such table >&2; exit 3")
 
-    assert failure_of(lambda: fake.tools().listing()) == (
+    assert failure_of(lambda: fake.tools().listing(NAT)) == (
         "RulesUntouchedError",
         103,
         f"{fake.directory}/iptables-save cannot list the nat table (exit status 3)",
@@ -263,7 +264,7 @@ def test_a_tool_that_was_removed_meanwhile_touches_nothing(fake: FakeTools) -> N
     tools = fake.tools()
     (fake.directory / "iptables-restore").unlink()
 
-    assert failure_of(lambda: tools.install(PLAN, chain_expected=False)) == (
+    assert failure_of(lambda: tools.install(PLAN, [], accept)) == (
         "RulesUntouchedError",
         103,
         f"cannot run {fake.directory}/iptables-restore",
@@ -276,7 +277,7 @@ def test_a_tool_inherits_what_it_should_keep(fake: FakeTools) -> None:
 
     def work() -> None:
         file = os.open(fake.directory / "statuses", os.O_RDONLY | os.O_CLOEXEC)
-        fake.tools().but(keep=(file,)).install(PLAN, chain_expected=False)
+        fake.tools().but(keep=(file,)).install(PLAN, [], accept)
 
     in_child(work)
     assert str(fake.directory / "statuses") in (fake.directory / "open").read_text().splitlines()
@@ -299,8 +300,77 @@ def test_half_of_the_tools_are_none(
 ) -> None:
     monkeypatch.setattr("mesos_cni_port_mapper.linux.process._SYSTEM_DIRECTORIES", ())
     environ = {"PATH": str(fake.directory)}
-    assert find_iptables(environ, 1) is not None
+    assert find_iptables(IPV4, environ, 1) is not None
 
     (fake.directory / missing).unlink()
 
-    assert find_iptables(environ, 1) is None
+    assert find_iptables(IPV4, environ, 1) is None
+
+
+@pytest.mark.parametrize(("family", "name"), [(IPV4, "iptables"), (IPV6, "ip6tables")])
+def test_each_family_has_tools_of_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, family: int, name: str
+) -> None:
+    monkeypatch.setattr("mesos_cni_port_mapper.linux.process._SYSTEM_DIRECTORIES", ())
+    environ = {"PATH": str(tmp_path)}
+    for tool in ("restore", "save"):
+        write_script(tmp_path / f"{name}-{tool}", "exit 0")
+
+    assert find_iptables(family, environ, 1) == Iptables(
+        restore=f"{tmp_path}/{name}-restore",
+        save=f"{tmp_path}/{name}-save",
+        environ=environ,
+        seconds=1,
+    )
+    assert find_iptables({IPV4: IPV6, IPV6: IPV4}[family], environ, 1) is None
+
+
+def test_another_table_is_listed_and_changed_by_its_name(fake: FakeTools) -> None:
+    guard = plan_of(table=RAW, LO=(plan_guard(tag()),))
+    table = MemoryTable(RAW)
+    fake.holds(table)
+    fake.statuses(1, 0)
+
+    in_child(lambda: fake.tools().install(guard, [], accept))
+
+    assert fake.log == [
+        *restored(*batch.plan_insertion(guard, []), table=RAW),
+        "save -t raw",
+        *restored(*batch.plan_agreement(table.listing(), [guard]), table=RAW),
+    ]
+
+
+def test_a_listing_of_another_table_is_not_taken_for_it(fake: FakeTools) -> None:
+    assert failure_of(lambda: fake.tools().listing(RAW))[:3] == (
+        "RulesUntouchedError",
+        103,
+        f"{fake.directory}/iptables-save did not print the raw table: "
+        "its beginning or its end is missing",
+    )
+
+
+def test_who_stays_above_is_raised(fake: FakeTools) -> None:
+    table = MemoryTable()
+    (specific,) = plan_forwarding(wish("a", mapping(8080, host_address="198.51.100.1")))
+    table.restore(batch.plan_insertion(specific, []))
+    fake.holds(table)
+
+    in_child(lambda: fake.tools().agree([PLAN], [tag("a")]))
+
+    lines = batch.plan_agreement(table.listing(), [PLAN], [tag("a")])
+    assert len(lines) == 3
+    assert fake.log == ["save -t nat", *restored(*lines)]
+
+
+def test_a_listing_that_is_objected_to_changes_nothing(fake: FakeTools) -> None:
+    def object_to(listing: Listing) -> None:
+        raise RulesUntouchedError(105, f"{len(listing.chains)} chains")
+
+    fake.statuses(1, 0)
+
+    assert failure_of(lambda: fake.tools().install(PLAN, [], object_to))[:3] == (
+        "RulesUntouchedError",
+        105,
+        "4 chains",
+    )
+    assert fake.log == [*restored(*FIRST), "save -t nat"]

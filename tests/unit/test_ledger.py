@@ -10,12 +10,7 @@ from mesos_cni_port_mapper.netfilter.ledger import Ledger
 from mesos_cni_port_mapper.netfilter.record import Record
 from mesos_cni_port_mapper.portmap.attachment import Attachment, record_name
 from mesos_cni_port_mapper.portmap.mapping import PortMapping
-
-
-def mapping(port: int, protocol: str = "tcp", host_address: str = "") -> PortMapping:
-    return PortMapping(
-        protocol=protocol, host_port=port, container_port=80, host_address=host_address
-    )
+from tests.unit.wishes import mapping
 
 
 def record(container_id: str, *mappings: PortMapping) -> Record:
@@ -29,7 +24,7 @@ def record(container_id: str, *mappings: PortMapping) -> Record:
     )
 
 
-WEB = record("web", mapping(8080), mapping(53, "udp"))
+WEB = record("web", mapping(8080), mapping(53, 80, "udp"))
 OTHER = record("other", mapping(9000))
 
 
@@ -89,7 +84,7 @@ def test_a_record_that_is_replaced_leaves_the_lock_on_the_old_one_with_its_holde
     ledger: Ledger,
 ) -> None:
     old = ledger.write(WEB)
-    new = ledger.write(WEB.but(address="192.0.2.2"))
+    new = ledger.write(WEB.but(addresses=("192.0.2.2/24",)))
 
     assert os.fstat(old.file).st_ino != os.fstat(new.file).st_ino
     old.close()
@@ -144,15 +139,16 @@ def test_a_write_steps_over_what_a_crash_left(ledger: Ledger) -> None:
 
 
 def test_claims_are_kept_in_a_file_for_each_protocol_and_256_ports(ledger: Ledger) -> None:
-    item = record("web", mapping(255), mapping(256), mapping(257), mapping(255, "udp"))
+    item = record("web", mapping(255), mapping(256), mapping(257), mapping(255, 80, "udp"))
     name = record_name(item.attachment)
+    held = f'{{"0.0.0.0":"{name}","::":"{name}"}}'
 
     put(ledger, item)
 
     assert claims_of(ledger) == {
-        "tcp-0": f'{{"255":{{"":"{name}"}}}}\n',
-        "tcp-1": f'{{"256":{{"":"{name}"}},"257":{{"":"{name}"}}}}\n',
-        "udp-0": f'{{"255":{{"":"{name}"}}}}\n',
+        "tcp-0": f'{{"255":{held}}}\n',
+        "tcp-1": f'{{"256":{held},"257":{held}}}\n',
+        "udp-0": f'{{"255":{held}}}\n',
     }
 
 
@@ -167,7 +163,7 @@ def test_the_owners_of_ports_are_found_with_the_mappings_it_is_about(ledger: Led
 
 @pytest.mark.parametrize(
     "item",
-    [mapping(8081), mapping(8080, "udp"), mapping(53), mapping(53, "sctp")],
+    [mapping(8081), mapping(8080, 80, "udp"), mapping(53), mapping(53, 80, "sctp")],
     ids=["another port", "another protocol", "tcp for udp", "sctp for udp"],
 )
 def test_a_port_that_nobody_claims_has_no_owner(ledger: Ledger, item: PortMapping) -> None:
@@ -176,17 +172,71 @@ def test_a_port_that_nobody_claims_has_no_owner(ledger: Ledger, item: PortMappin
     assert ledger.owners([item]) == []
 
 
-def test_a_port_of_one_host_address_contests_every_address(ledger: Ledger) -> None:
-    put(ledger, WEB)
+SPECIFIC = record("specific", mapping(8080, host_address="198.51.100.1"))
 
-    assert ledger.owners([mapping(8080, host_address="198.51.100.1")]) == [(WEB, [mapping(8080)])]
+
+@pytest.mark.parametrize(
+    ("address", "owners"),
+    [
+        pytest.param("", [WEB], id="all addresses"),
+        pytest.param("0.0.0.0", [WEB], id="those of IPv4"),
+        pytest.param("::", [WEB], id="those of IPv6"),
+        pytest.param("198.51.100.1", [SPECIFIC], id="the very address"),
+        pytest.param("198.51.100.2", [], id="another"),
+        pytest.param("2001:db8::1", [], id="another of IPv6"),
+    ],
+)
+def test_a_port_of_one_address_and_of_all_have_owners_of_their_own(
+    ledger: Ledger, address: str, owners: list[Record]
+) -> None:
+    put(ledger, WEB, SPECIFIC)
+
+    assert ledger.owners([mapping(8080, host_address=address)]) == [
+        (owner, [owner.mappings[0]]) for owner in owners
+    ]
+
+
+def test_the_families_of_a_port_may_have_two_owners(ledger: Ledger) -> None:
+    v4 = record("v4", mapping(8080, host_address="0.0.0.0"))
+    v6 = record("v6", mapping(8080, host_address="::"))
+    put(ledger, v4, v6)
+
+    assert ledger.owners([mapping(8080)]) == [(v4, list(v4.mappings)), (v6, list(v6.mappings))]
+
+
+@pytest.mark.parametrize(
+    ("address", "found"),
+    [
+        pytest.param("", ["v4", "v6"], id="all addresses"),
+        pytest.param("0.0.0.0", ["v4"], id="those of IPv4"),
+        pytest.param("::", ["v6"], id="those of IPv6"),
+        pytest.param("198.51.100.1", [], id="one"),
+    ],
+)
+def test_who_has_a_port_of_one_address_is_found_by_who_asks_for_all(
+    ledger: Ledger, address: str, found: list[str]
+) -> None:
+    put(
+        ledger,
+        WEB,
+        record("v4", mapping(8080, host_address="198.51.100.1")),
+        record("v6", mapping(8080, host_address="2001:db8::1")),
+        record("other", mapping(8081, host_address="198.51.100.1")),
+    )
+
+    owners = ledger.specific_owners([mapping(8080, host_address=address)])
+
+    assert [owner.attachment.container_id for owner in owners] == found
 
 
 def test_a_port_has_one_owner_the_last(ledger: Ledger) -> None:
     thief = record("thief", mapping(8080))
     put(ledger, WEB, thief)
 
-    assert ledger.owners(WEB.mappings) == [(thief, [mapping(8080)]), (WEB, [mapping(53, "udp")])]
+    assert ledger.owners(WEB.mappings) == [
+        (thief, [mapping(8080)]),
+        (WEB, [mapping(53, 80, "udp")]),
+    ]
 
 
 def test_released_ports_have_no_owner(ledger: Ledger) -> None:
@@ -237,11 +287,11 @@ def test_a_claim_whose_record_is_garbage_is_void(ledger: Ledger) -> None:
         b"[]",
         b'{"8080":5}',
         b'{"8080":["a"]}',
-        b'{"8080":{"":5}}',
-        b'{"8080":{"":["a"]}}',
-        b'{"8080":{"":"../../secret"}}',
-        b'{"8080":{"":"a\\u0000b"}}',
-        b'{"8080":{"":null}}',
+        b'{"8080":{"0.0.0.0":5}}',
+        b'{"8080":{"0.0.0.0":["a"]}}',
+        b'{"8080":{"0.0.0.0":"../../secret"}}',
+        b'{"8080":{"0.0.0.0":"a\\u0000b"}}',
+        b'{"8080":{"0.0.0.0":null}}',
     ],
     ids=repr,
 )
@@ -262,24 +312,13 @@ def test_a_garbage_claim_does_not_cost_its_neighbours(ledger: Ledger) -> None:
     assert ledger.owners(WEB.mappings) == [(WEB, list(WEB.mappings))]
 
 
-def test_a_chain_is_known_until_it_is_forgotten(ledger: Ledger) -> None:
-    told = [ledger.knows_chain("CHAIN")]
-    for change in (ledger.note_chain, ledger.note_chain, ledger.forget_chain, ledger.forget_chain):
-        change("CHAIN")
-        told.append(ledger.knows_chain("CHAIN"))
-
-    assert told == [False, True, True, False, False]
-    assert not ledger.knows_chain("OTHER")
-
-
-def test_the_lock_of_a_ledger_that_was_never_made_makes_it(tmp_path: Path) -> None:
+def test_a_lock_can_be_taken_where_no_add_has_been(tmp_path: Path) -> None:
     ledger = Ledger(directory=f"{tmp_path}/state")
 
     file = ledger.lock(1)
 
     assert is_held(f"{tmp_path}/state/lock")
     os.close(file)
-    put(ledger, WEB)
 
 
 def test_a_state_directory_that_cannot_be_made_raises(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from mesos_cni_port_mapper.portmap.listing import (
     Listing,
     bears_tag,
+    comment_of,
     jump_target,
     parse_listing,
     split_words,
@@ -174,3 +175,17 @@ def test_rules_come_back_from_how_iptables_lists_them(comments: list[str]) -> No
     listing = parse_listing("\n".join(lines).encode("utf-8", "surrogateescape"))
 
     assert listing.chains == {"A": rules, "B": ("-j C",)}
+
+
+@pytest.mark.parametrize(
+    ("rule", "comment"),
+    [
+        ("-j RETURN", ""),
+        ('-m comment --comment "a b" -j RETURN', "a b"),
+        ("-m comment --comment word -j RETURN", "word"),
+        ('-m comment --comment "\\"--comment\\" x" -j RETURN', '"--comment" x'),
+        ("-m comment --comment --comment -j RETURN", "--comment"),
+    ],
+)
+def test_the_comment_of_a_rule(rule: str, comment: str) -> None:
+    assert comment_of(rule) == comment

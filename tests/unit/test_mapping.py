@@ -1,4 +1,4 @@
-"""Port mappings as Mesos words them, every way of getting one wrong, and runs of them."""
+"""Port mappings: which ports they take in which family, and runs of them."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -7,191 +7,90 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mesos_cni_port_mapper.cni.errors import CniError
 from mesos_cni_port_mapper.portmap.mapping import (
     PortMapping,
     PortRun,
-    parse_mesos_mappings,
+    families_of,
+    of_family,
+    ports_of,
     runs_of,
+    without_ports,
 )
 
-PATH = 'args["org.apache.mesos"].network_info.port_mappings'
 
-
-def netconf(*mappings: object) -> dict[str, Any]:
-    return {"args": {"org.apache.mesos": {"network_info": {"port_mappings": list(mappings)}}}}
-
-
-def wanted(host_port: object = 8080, container_port: object = 80, **more: object) -> dict[str, Any]:
-    return {"host_port": host_port, "container_port": container_port, **more}
-
-
-def tcp(host_port: int, container_port: int) -> PortMapping:
-    return PortMapping(protocol="tcp", host_port=host_port, container_port=container_port)
-
-
-def test_mappings_are_read_in_their_order() -> None:
-    document = netconf(wanted(8080, 80), wanted(1, 65535, protocol="udp"))
-
-    assert parse_mesos_mappings(document) == (
-        tcp(8080, 80),
-        PortMapping(protocol="udp", host_port=1, container_port=65535),
+def tcp(host_port: int, container_port: int, host_address: str = "") -> PortMapping:
+    return PortMapping(
+        protocol="tcp",
+        host_port=host_port,
+        container_port=container_port,
+        host_address=host_address,
     )
 
 
 @pytest.mark.parametrize(
-    ("protocol", "meant"),
+    ("address", "families", "ports"),
     [
-        ("tcp", "tcp"),
-        ("TCP", "tcp"),
-        ("Udp", "udp"),
-        ("SCTP", "sctp"),
-        (None, "tcp"),
+        ("", (4, 6), [("tcp", 80, 4, ""), ("tcp", 80, 6, "")]),
+        ("0.0.0.0", (4,), [("tcp", 80, 4, "")]),
+        ("::", (6,), [("tcp", 80, 6, "")]),
+        ("192.0.2.1", (4,), [("tcp", 80, 4, "192.0.2.1")]),
+        ("2001:db8::1", (6,), [("tcp", 80, 6, "2001:db8::1")]),
     ],
 )
-def test_a_protocol_is_read_in_any_case(protocol: str | None, meant: str) -> None:
-    (mapping,) = parse_mesos_mappings(netconf(wanted(protocol=protocol)))
-
-    assert mapping.protocol == meant
-
-
-def test_a_port_may_be_mapped_once_for_each_protocol() -> None:
-    document = netconf(*[wanted(protocol=protocol) for protocol in ("tcp", "udp", "sctp")])
-
-    assert [item.protocol for item in parse_mesos_mappings(document)] == ["tcp", "udp", "sctp"]
-
-
-@pytest.mark.parametrize(
-    "document",
-    [
-        pytest.param({}, id="no args"),
-        pytest.param({"args": None}, id="args that are null"),
-        pytest.param({"args": {"cni": {}}}, id="args of somebody else"),
-        pytest.param({"args": {"org.apache.mesos": {}}}, id="no network_info"),
-        pytest.param({"args": {"org.apache.mesos": {"network_info": {}}}}, id="no mappings"),
-        pytest.param(netconf(), id="an empty list"),
-        pytest.param({"runtimeConfig": {"portMappings": []}}, id="another runtime's"),
-    ],
-)
-def test_there_are_no_mappings_with(document: dict[str, Any]) -> None:
-    assert parse_mesos_mappings(document) == ()
-
-
-HOST_PORT = "[0].host_port: must be a whole number from 1 to 65535, not "
-CONTAINER_PORT = "[0].container_port: must be a whole number from 1 to 65535, not "
-
-
-@pytest.mark.parametrize(
-    ("mapping", "code", "complaint"),
-    [
-        pytest.param(wanted(0), 7, f"{HOST_PORT}0", id="host port 0"),
-        pytest.param(wanted(65536), 7, f"{HOST_PORT}65536", id="host port 65536"),
-        pytest.param(wanted(-1), 7, f"{HOST_PORT}-1", id="host port -1"),
-        pytest.param(wanted(80.5), 7, f"{HOST_PORT}80.5", id="host port 80.5"),
-        pytest.param(wanted(80.0), 7, f"{HOST_PORT}80.0", id="host port 80.0"),
-        pytest.param(wanted("80"), 7, f"{HOST_PORT}'80'", id="a host port in a string"),
-        pytest.param(wanted(True), 7, f"{HOST_PORT}true", id="host port true"),
-        pytest.param(wanted([80]), 7, f"{HOST_PORT}an array", id="host ports in an array"),
-        pytest.param(wanted({}), 7, f"{HOST_PORT}an object", id="a host port that is an object"),
-        pytest.param(
-            {"container_port": 80},
-            7,
-            "[0].host_port: is missing; it must be a whole number",
-            id="no host port",
-        ),
-        pytest.param(
-            wanted(None),
-            7,
-            "[0].host_port: is missing; it must be a whole number",
-            id="host port null",
-        ),
-        pytest.param(wanted(80, 0), 7, f"{CONTAINER_PORT}0", id="container port 0"),
-        pytest.param(wanted(80, 65536), 7, f"{CONTAINER_PORT}65536", id="container port 65536"),
-        pytest.param(wanted(80, "80"), 7, f"{CONTAINER_PORT}'80'", id="a container port in quotes"),
-        pytest.param(
-            {"host_port": 80},
-            7,
-            "[0].container_port: is missing; it must be a whole number",
-            id="no container port",
-        ),
-        pytest.param(
-            wanted(protocol="icmp"),
-            2,
-            "[0].protocol: 'icmp' is none of tcp, udp, sctp",
-            id="an unknown protocol",
-        ),
-        pytest.param(
-            wanted(protocol=""),
-            2,
-            "[0].protocol: '' is none of tcp, udp, sctp",
-            id="an empty protocol",
-        ),
-        pytest.param(
-            wanted(protocol="tcp --dport 1"),
-            2,
-            "[0].protocol: 'tcp --dport 1' is none of tcp, udp, sctp",
-            id="a protocol with options",
-        ),
-        pytest.param(
-            wanted(protocol=6), 7, "[0].protocol: must be a string, not 6", id="protocol 6"
-        ),
-        pytest.param("8080:80", 7, "[0]: must be an object, not '8080:80'", id="a string"),
-        pytest.param(None, 7, "[0]: must be an object, not null", id="null"),
-        pytest.param([8080, 80], 7, "[0]: must be an object, not an array", id="an array"),
-    ],
-)
-def test_a_mapping_is_refused(mapping: object, code: int, complaint: str) -> None:
-    with pytest.raises(CniError) as refusal:
-        parse_mesos_mappings(netconf(mapping))
-
-    assert (refusal.value.code, str(refusal.value)) == (code, f"{PATH}{complaint}")
-
-
-def test_the_mapping_that_is_wrong_is_named_by_its_place() -> None:
-    with pytest.raises(CniError) as refusal:
-        parse_mesos_mappings(netconf(wanted(1), wanted(2), wanted(0)))
-
-    assert str(refusal.value) == f"{PATH}[2]{HOST_PORT.removeprefix('[0]')}0"
-
-
-def test_a_port_that_is_mapped_twice_names_both_places() -> None:
-    with pytest.raises(CniError) as refusal:
-        parse_mesos_mappings(netconf(wanted(8080, 80), wanted(1), wanted(8080, 81, protocol="TCP")))
-
-    assert (refusal.value.code, str(refusal.value)) == (
-        7,
-        f"{PATH}[2]: tcp port 8080 is mapped by {PATH}[0]",
-    )
-
-
-@pytest.mark.parametrize(
-    ("document", "complaint"),
-    [
-        pytest.param({"args": []}, "args: must be an object, not an array", id="args"),
-        pytest.param(
-            {"args": {"org.apache.mesos": "x"}},
-            "args[\"org.apache.mesos\"]: must be an object, not 'x'",
-            id="Mesos' own",
-        ),
-        pytest.param(
-            {"args": {"org.apache.mesos": {"network_info": 1}}},
-            'args["org.apache.mesos"].network_info: must be an object, not 1',
-            id="network_info",
-        ),
-        pytest.param(
-            {"args": {"org.apache.mesos": {"network_info": {"port_mappings": {}}}}},
-            f"{PATH}: must be an array, not an object",
-            id="port_mappings",
-        ),
-    ],
-)
-def test_a_container_of_mappings_is_of_the_wrong_type(
-    document: dict[str, Any], complaint: str
+def test_a_mapping_takes_the_ports_of_its_host_address(
+    address: str, families: tuple[int, ...], ports: list[tuple[str, int, int, str]]
 ) -> None:
-    with pytest.raises(CniError) as refusal:
-        parse_mesos_mappings(document)
+    assert families_of(tcp(80, 8080, address)) == families
+    assert ports_of(tcp(80, 8080, address)) == ports
 
-    assert (refusal.value.code, str(refusal.value)) == (7, complaint)
+
+@pytest.mark.parametrize(
+    ("family", "found"),
+    [
+        (4, (tcp(1, 1), tcp(2, 2), tcp(4, 4, "192.0.2.1"))),
+        (6, (tcp(1, 1), tcp(3, 3), tcp(5, 5, "2001:db8::1"))),
+    ],
+)
+def test_a_family_has_the_mappings_for_its_addresses(
+    family: int, found: tuple[PortMapping, ...]
+) -> None:
+    mappings = [
+        tcp(1, 1),
+        tcp(2, 2, "0.0.0.0"),
+        tcp(3, 3, "::"),
+        tcp(4, 4, "192.0.2.1"),
+        tcp(5, 5, "2001:db8::1"),
+    ]
+
+    assert of_family(mappings, family) == found
+
+
+def test_a_port_of_all_addresses_and_of_those_of_a_family_is_one_in_the_family() -> None:
+    assert of_family([tcp(1, 1), tcp(1, 1, "0.0.0.0")], 4) == (tcp(1, 1),)
+
+
+@pytest.mark.parametrize(
+    ("address", "taken", "left"),
+    [
+        ("", "", []),
+        ("", "0.0.0.0", ["::"]),
+        ("", "::", ["0.0.0.0"]),
+        ("", "192.0.2.1", [""]),
+        ("0.0.0.0", "", []),
+        ("::", "0.0.0.0", ["::"]),
+        ("192.0.2.1", "", ["192.0.2.1"]),
+        ("192.0.2.1", "192.0.2.1", []),
+    ],
+)
+def test_what_is_left_of_a_mapping_whose_ports_are_taken(
+    address: str, taken: str, left: list[str]
+) -> None:
+    mappings = [tcp(80, 8080, address), tcp(81, 8080)]
+
+    assert without_ports(mappings, ports_of(tcp(80, 1, taken))) == [
+        *[tcp(80, 8080, each) for each in left],
+        tcp(81, 8080),
+    ]
 
 
 def run(host_port: int, container_port: int, count: int, protocol: str = "tcp") -> PortRun:
@@ -227,9 +126,28 @@ def run(host_port: int, container_port: int, count: int, protocol: str = "tcp") 
             id="two protocols",
         ),
         pytest.param(
-            [tcp(80, 80), tcp(81, 81).but(host_address="192.0.2.1")],
+            [tcp(80, 80), tcp(81, 81, "192.0.2.1")],
             (run(81, 81, 1).but(host_address="192.0.2.1"), run(80, 80, 1)),
             id="one address of the host before all of them",
+        ),
+        pytest.param(
+            [tcp(80, 80), tcp(80, 81, "192.0.2.1"), tcp(80, 82, "192.0.2.2")],
+            (
+                run(80, 81, 1).but(host_address="192.0.2.1"),
+                run(80, 82, 1).but(host_address="192.0.2.2"),
+                run(80, 80, 1),
+            ),
+            id="two addresses before all of them",
+        ),
+        pytest.param(
+            [tcp(80, 80), tcp(81, 81, "192.0.2.1").but(protocol="udp")],
+            (run(81, 81, 1, "udp").but(host_address="192.0.2.1"), run(80, 80, 1)),
+            id="one address before all of another protocol",
+        ),
+        pytest.param(
+            [tcp(80, 80).but(protocol="udp"), tcp(80, 80), tcp(80, 80).but(protocol="sctp")],
+            (run(80, 80, 1, "sctp"), run(80, 80, 1), run(80, 80, 1, "udp")),
+            id="protocols in their order",
         ),
         pytest.param(
             [tcp(port, port) for port in range(1, 65536)], (run(1, 1, 65535),), id="every port"

@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 from mesos_cni_port_mapper.netfilter.record import Record, decode_record, encode_record
 from mesos_cni_port_mapper.portmap.attachment import Attachment
 from mesos_cni_port_mapper.portmap.mapping import PortMapping
+from mesos_cni_port_mapper.portmap.plan import Endpoint, Wish
+from mesos_cni_port_mapper.portmap.traffic import Traffic
 
 RECORD = Record(
     attachment=Attachment(network="net", container_id="web-1", ifname="eth0"),
@@ -19,10 +21,20 @@ RECORD = Record(
     mount_namespace=4026531841,
     mappings=(PortMapping(protocol="tcp", host_port=8080, container_port=80),),
     excluded_devices=("cni0",),
-    address="192.0.2.2",
-    delegate_version="1.0.0",
+    traffic=Traffic(
+        snat=True,
+        localhost=True,
+        masquerade_all=False,
+        mark=0x2000,
+        mark_chain="",
+        conditions_v4=("-s", "192.0.2.0/24"),
+        conditions_v6=(),
+    ),
+    addresses=("192.0.2.2/24", "2001:db8::2/64"),
+    delegate_versions=("1.0.0", ""),
+    local_interface="cni0",
 )
-DOCUMENT = {
+DOCUMENT: dict[str, Any] = {
     "network": "net",
     "containerID": "web-1",
     "ifname": "eth0",
@@ -32,8 +44,18 @@ DOCUMENT = {
     "mountNamespace": 4026531841,
     "mappings": [["tcp", "", 8080, 80]],
     "excludedDevices": ["cni0"],
-    "address": "192.0.2.2",
-    "delegateVersion": "1.0.0",
+    "traffic": {
+        "snat": True,
+        "localhost": True,
+        "masquerade_all": False,
+        "mark": 0x2000,
+        "mark_chain": "",
+        "conditions_v4": ["-s", "192.0.2.0/24"],
+        "conditions_v6": [],
+    },
+    "addresses": ["192.0.2.2/24", "2001:db8::2/64"],
+    "delegateVersions": ["1.0.0", ""],
+    "localInterface": "cni0",
     "backend": "iptables",
 }
 TEXT = st.text(max_size=6)
@@ -55,8 +77,19 @@ RECORDS = st.builds(
         max_size=3,
     ).map(tuple),
     excluded_devices=st.lists(TEXT, max_size=3).map(tuple),
-    address=TEXT,
-    delegate_version=TEXT,
+    traffic=st.builds(
+        Traffic,
+        snat=st.booleans(),
+        localhost=st.booleans(),
+        masquerade_all=st.booleans(),
+        mark=st.integers(),
+        mark_chain=TEXT,
+        conditions_v4=st.lists(TEXT, max_size=2).map(tuple),
+        conditions_v6=st.lists(TEXT, max_size=2).map(tuple),
+    ),
+    addresses=st.lists(st.ip_addresses().map("{}/9".format), max_size=2).map(tuple),
+    delegate_versions=st.lists(TEXT, max_size=2).map(tuple),
+    local_interface=TEXT,
     backend=TEXT,
 )
 JSON = st.recursive(
@@ -119,9 +152,52 @@ def test_a_record_without_a_field_is_none(key: str) -> None:
         ("mappings", [[6, "", 8080, 80]]),
         ("excludedDevices", 5),
         ("excludedDevices", [5]),
-        ("address", None),
+        ("excludedDevices", "cni0"),
+        ("addresses", None),
+        ("addresses", ["192.0.2.2"]),
+        ("addresses", ["192.0.2.2/33"]),
+        ("addresses", [5]),
+        ("delegateVersions", "1.0.0"),
+        ("localInterface", None),
+        ("traffic", {}),
+        ("traffic", {**DOCUMENT["traffic"], "snat": 1}),
+        ("traffic", {**DOCUMENT["traffic"], "mark": True}),
+        ("traffic", {**DOCUMENT["traffic"], "mark_chain": None}),
+        ("traffic", {**DOCUMENT["traffic"], "conditions_v4": [5]}),
+        ("traffic", {**DOCUMENT["traffic"], "conditions_v6": None}),
     ],
     ids=str,
 )
 def test_a_record_with_a_field_of_the_wrong_type_is_none(key: str, value: Any) -> None:
     assert decode_record(json.dumps({**DOCUMENT, key: value}).encode()) is None
+
+
+def test_a_record_says_what_the_planner_is_asked_for() -> None:
+    assert RECORD.wish() == Wish(
+        attachment=RECORD.attachment,
+        chain="CHAIN",
+        mappings=RECORD.mappings,
+        excluded_devices=("cni0",),
+        traffic=RECORD.traffic,
+        endpoints=(
+            Endpoint(family=4, address="192.0.2.2", network="192.0.2.0/24"),
+            Endpoint(family=6, address="2001:db8::2", network="2001:db8::/64"),
+        ),
+    )
+
+
+@pytest.mark.parametrize(
+    ("address", "endpoint"),
+    [
+        ("0.0.0.0/0", Endpoint(family=4, address="0.0.0.0", network="0.0.0.0/0")),
+        (
+            "::ffff:192.0.2.2/120",
+            Endpoint(family=6, address="::ffff:192.0.2.2", network="::ffff:192.0.2.0/120"),
+        ),
+    ],
+)
+def test_an_odd_address_on_record_fails_nothing(address: str, endpoint: Endpoint) -> None:
+    record = decode_record(json.dumps({**DOCUMENT, "addresses": [address]}).encode())
+
+    assert record is not None
+    assert record.wish().endpoints == (endpoint,)

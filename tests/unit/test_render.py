@@ -3,7 +3,15 @@
 import pytest
 
 from mesos_cni_port_mapper.portmap.render import render_rule
-from mesos_cni_port_mapper.portmap.rule import Dnat, Jump, Return, Rule
+from mesos_cni_port_mapper.portmap.rule import (
+    Dnat,
+    Drop,
+    Jump,
+    Mark,
+    Masquerade,
+    Return,
+    Rule,
+)
 
 TAG = "container_id: web-1 network: net ifname: eth0"
 COMMENT = f'-m comment --comment "{TAG}"'
@@ -31,8 +39,8 @@ TO_ONE = "-j DNAT --to-destination 192.0.2.2:80"
             id="a guard",
         ),
         pytest.param(
-            ONE.but(destination="198.51.100.1"),
-            f"-d 198.51.100.1 -p tcp -m tcp --dport 8080 {COMMENT} {TO_ONE}",
+            ONE.but(destination="198.51.100.1/32"),
+            f"-d 198.51.100.1/32 -p tcp -m tcp --dport 8080 {COMMENT} {TO_ONE}",
             id="an address of the host",
         ),
         pytest.param(
@@ -84,6 +92,43 @@ TO_ONE = "-j DNAT --to-destination 192.0.2.2:80"
             id="the jump from OUTPUT",
         ),
         pytest.param(Rule(target=Return()), "-j RETURN", id="a rule for everything"),
+        pytest.param(
+            Rule(
+                target=Masquerade(),
+                source="192.0.2.0/24",
+                destination="192.0.2.2/32",
+                translated=True,
+                tag=TAG,
+            ),
+            f"-s 192.0.2.0/24 -d 192.0.2.2/32 -m conntrack --ctstate DNAT {COMMENT} -j MASQUERADE",
+            id="what is masqueraded by its source",
+        ),
+        pytest.param(
+            Rule(target=Masquerade(), destination="192.0.2.2/32", marked=0x2000, tag=TAG),
+            f"-d 192.0.2.2/32 -m mark --mark 0x2000/0x2000 {COMMENT} -j MASQUERADE",
+            id="what is masqueraded by its mark",
+        ),
+        pytest.param(
+            ONE.but(target=Mark(bits=0x80000000), source="192.0.2.0/24"),
+            f"-s 192.0.2.0/24 -p tcp -m tcp --dport 8080 {COMMENT} "
+            "-j MARK --set-xmark 0x80000000/0x80000000",
+            id="a mark",
+        ),
+        pytest.param(
+            ONE.but(target=Jump(chain="KUBE-MARK-MASQ")),
+            f"-p tcp -m tcp --dport 8080 {COMMENT} -j KUBE-MARK-MASQ",
+            id="another's mark",
+        ),
+        pytest.param(
+            Rule(target=Drop(), destination="127.0.0.0/8", not_in_device="lo", tag=TAG),
+            f"-d 127.0.0.0/8 ! -i lo {COMMENT} -j DROP",
+            id="the guard of loopback",
+        ),
+        pytest.param(
+            ONE.but(conditions=("!", "-s", "192.0.2.0/24")),
+            f"-p tcp -m tcp --dport 8080 ! -s 192.0.2.0/24 {COMMENT} {TO_ONE}",
+            id="conditions",
+        ),
     ],
 )
 def test_a_rule_is_rendered(rule: Rule, text: str) -> None:

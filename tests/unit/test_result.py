@@ -75,7 +75,7 @@ def test_a_document_is_no_result(document: object, complaint: str) -> None:
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-@pytest.mark.parametrize(("family", "address"), [(4, "192.0.2.2"), (6, "2001:db8::2")])
+@pytest.mark.parametrize(("family", "address"), [(4, "192.0.2.2/24"), (6, "2001:db8::2/64")])
 def test_the_address_is_found_in(version: str, family: int, address: str) -> None:
     assert address_of(decode_result(told_in(version), version), family, "eth0") == address
 
@@ -100,12 +100,12 @@ def test_an_address_counts_by_its_interface(interface: dict[str, Any], counts: b
         interfaces=[BRIDGE, CONTAINER, OTHER, ON_HOST],
     )
 
-    assert address_of(result, 4, "eth0") == ("192.0.2.2" if counts else "")
+    assert address_of(result, 4, "eth0") == ("192.0.2.2/24" if counts else "")
 
 
 def test_an_address_counts_where_no_interfaces_are_told() -> None:
     assert address_of(result_of({"address": "192.0.2.2/24", "interface": 0}), 4, "eth0") == (
-        "192.0.2.2"
+        "192.0.2.2/24"
     )
 
 
@@ -118,7 +118,7 @@ def test_the_first_address_of_the_family_is_the_one() -> None:
         interfaces=[BRIDGE, CONTAINER],
     )
 
-    assert address_of(result, 4, "eth0") == "192.0.2.3"
+    assert address_of(result, 4, "eth0") == "192.0.2.3/24"
 
 
 @pytest.mark.parametrize("family", [4, 6])

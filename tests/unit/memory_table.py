@@ -1,24 +1,36 @@
-"""A nat table in memory that carries out batches as iptables-restore does: whole or not at all."""
+"""A table in memory that carries out batches as iptables-restore does: whole or not at all."""
 
 import copy
 import shlex
 from collections.abc import Sequence
+from itertools import pairwise
 
 from mesos_cni_port_mapper.portmap.listing import Listing, parse_listing
+from mesos_cni_port_mapper.portmap.rule import IPV4, IPV6, NAT, RAW
 
-BUILT_IN = ("PREROUTING", "INPUT", "OUTPUT", "POSTROUTING")
-TARGETS = ("ACCEPT", "DNAT", "LOG", "MASQUERADE", "RETURN")
+BUILT_IN = {
+    NAT: ("PREROUTING", "INPUT", "OUTPUT", "POSTROUTING"),
+    RAW: ("PREROUTING", "OUTPUT"),
+}
+TARGETS = {
+    NAT: ("ACCEPT", "DNAT", "LOG", "MARK", "MASQUERADE", "RETURN"),
+    RAW: ("ACCEPT", "DROP", "LOG", "MARK", "RETURN"),
+}
+ADDRESS_OPTIONS = ("-s", "-d", "--to-destination")
 
 
 class RefusedError(Exception):
     """A line could not be carried out; the table is as it was."""
 
 
-class NatTable:
+class MemoryTable:
     """Chains of rules, each the text that iptables-save would print."""
 
-    def __init__(self) -> None:
-        self.chains: dict[str, list[str]] = {chain: [] for chain in BUILT_IN}
+    def __init__(self, name: str = NAT, family: int = IPV4) -> None:
+        self.name = name
+        self.family = family
+        self.built_in = BUILT_IN[name]
+        self.chains: dict[str, list[str]] = {chain: [] for chain in self.built_in}
 
     def restore(self, lines: Sequence[str]) -> None:
         """Carry out a batch, or raise ``RefusedError`` and leave everything as it was."""
@@ -35,10 +47,10 @@ class NatTable:
     def save(self) -> bytes:
         """Print the table as iptables-save does."""
         heads = [
-            f":{chain} {'ACCEPT' if chain in BUILT_IN else '-'} [0:0]" for chain in self.chains
+            f":{chain} {'ACCEPT' if chain in self.built_in else '-'} [0:0]" for chain in self.chains
         ]
         rules = [f"-A {chain} {rule}" for chain, rules in self.chains.items() for rule in rules]
-        return "\n".join(["*nat", *heads, *rules, "COMMIT", ""]).encode()
+        return "\n".join([f"*{self.name}", *heads, *rules, "COMMIT", ""]).encode()
 
     def listing(self) -> Listing:
         """Return the table as it is listed."""
@@ -67,8 +79,12 @@ class NatTable:
         self._insert(chain, rule, len(self._rules(chain)))
 
     def _insert(self, chain: str, rule: str, position: int = 0) -> None:
-        if target_of(rule) not in (*TARGETS, *self.chains):
+        if target_of(rule) not in (*TARGETS[self.name], *self.chains):
             raise RefusedError("no such target")
+        words = shlex.split(rule)
+        addresses = [value for option, value in pairwise(words) if option in ADDRESS_OPTIONS]
+        if any(is_ipv6(address) != (self.family == IPV6) for address in addresses):
+            raise RefusedError("an address of the other family")
         self._rules(chain).insert(position, rule)
 
     def _position(self, chain: str, rule: str) -> int:
@@ -81,7 +97,7 @@ class NatTable:
         del self.chains[chain][self._position(chain, rule)]
 
     def _destroy(self, chain: str, _rule: str) -> None:
-        if self._rules(chain) or chain in BUILT_IN or self.leading_to(chain):
+        if self._rules(chain) or chain in self.built_in or self.leading_to(chain):
             raise RefusedError("the chain is in use")
         del self.chains[chain]
 
@@ -94,6 +110,11 @@ _METHODS = {
     "-C": "_position",
     "-X": "_destroy",
 }
+
+
+def is_ipv6(address: str) -> bool:
+    """Tell of which family an address is that may have a port or a prefix behind it."""
+    return ":" in address.rpartition(":")[0]
 
 
 def target_of(rule: str) -> str:

@@ -1,0 +1,108 @@
+"""Who may have a port: the owners on record, the policy, and who counts as gone."""
+
+from __future__ import annotations
+
+import os
+
+from mesos_cni_port_mapper.cni.errors import PORT_TAKEN
+from mesos_cni_port_mapper.netfilter.outcome import RulesUntouchedError
+from mesos_cni_port_mapper.portmap.mapping import ports_of, without_ports
+from mesos_cni_port_mapper.portmap.plan import tables_of
+from mesos_cni_port_mapper.portmap.rule import IPV4, RAW
+from mesos_cni_port_mapper.portmap.traffic import IGNORE, TAKEOVER
+from mesos_cni_port_mapper.value import Value
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from mesos_cni_port_mapper.netfilter.record import Record
+    from mesos_cni_port_mapper.portmap.mapping import PortMapping
+
+
+class Loser(Value):
+    """An attachment that gives ports up, and why: its record, what it loses, whether it is gone."""
+
+    record: Record
+    mappings: tuple[PortMapping, ...]
+    stale: bool
+
+    def rest(self) -> Record:
+        """Return what its record is to be afterwards."""
+        taken = [port for item in self.mappings for port in ports_of(item)]
+        rest = self.record.but(mappings=tuple(without_ports(self.record.mappings, taken)))
+        # Nothing guards loopback without a mapping there.
+        return rest if (IPV4, RAW) in tables_of(rest.wish()) else rest.but(local_interface="")
+
+
+def find_losers(
+    record: Record, owners: Sequence[tuple[Record, list[PortMapping]]], policy: str
+) -> list[Loser]:
+    """Return the owners whose ports a record takes; raise ``RulesUntouchedError`` if it must not.
+
+    Both stand under ``ignore``. An owner that is gone never keeps a port.
+    """
+    losers = []
+    wanted = {port for item in record.mappings for port in ports_of(item)}
+    for owner, mappings in owners:
+        if owner.attachment == record.attachment or not mappings:
+            continue
+        stale = is_stale(owner, record)
+        if stale or policy == TAKEOVER:
+            # All addresses may have been asked for, and those of one family are wanted.
+            kept = [port for item in mappings for port in ports_of(item) if port not in wanted]
+            lost = tuple(without_ports(mappings, kept))
+            losers.append(Loser(record=owner, mappings=lost, stale=stale))
+        elif policy != IGNORE:
+            raise RulesUntouchedError(
+                PORT_TAKEN,
+                f"{described(mappings)} {'is' if len(mappings) == 1 else 'are'} taken by "
+                f"{owner.attachment}",
+            )
+    return losers
+
+
+def is_stale(owner: Record, record: Record) -> bool:
+    """Tell whether an owner is surely gone; anything that leaves a doubt counts as alive.
+
+    Tables die with the boot. An address that the delegate has just given to somebody else is not
+    the owner's any more. And a namespace's path means something in its own mount namespace only.
+    """
+    if owner.boot_id != record.boot_id:
+        return True
+    hosts = {address.partition("/")[0] for address in owner.addresses}
+    if hosts & {address.partition("/")[0] for address in record.addresses}:
+        return True
+    return (
+        owner.mount_namespace == record.mount_namespace
+        and owner.netns != ""
+        and not is_namespace(owner.netns)
+    )
+
+
+def is_namespace(path: str) -> bool:
+    """Tell whether a path leads to a namespace still."""
+    try:
+        return os.stat(path).st_dev == os.stat("/proc/self/ns/net").st_dev
+    except (OSError, ValueError):
+        return False
+
+
+def described(mappings: Sequence[PortMapping]) -> str:
+    """Return ports as a message names them: "tcp 8080, udp 53 of 192.0.2.1"."""
+    return ", ".join(
+        [
+            f"{item.protocol} {item.host_port}"
+            + (f" of {item.host_address}" if item.host_address else "")
+            for item in mappings
+        ]
+    )
+
+
+def takeover_notice(record: Record, loser: Loser) -> str:
+    """Return what is worth telling about ports that changed hands."""
+    gone = ", which is gone" if loser.stale else ""
+    return (
+        f"{record.attachment} takes {described(loser.mappings)} over from "
+        f"{loser.record.attachment}{gone}"
+    )

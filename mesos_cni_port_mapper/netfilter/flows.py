@@ -1,0 +1,51 @@
+"""Which flows must be forgotten when forwarding changes: those of UDP, which no packet ends.
+
+A flow that began before the rule keeps going where it went, to the host itself or to a container
+that is gone; one that began under it keeps going to this container when it has gone.
+"""
+
+from __future__ import annotations
+
+from mesos_cni_port_mapper.netfilter.conntrack import ORIGINAL, REPLY, Flush
+from mesos_cni_port_mapper.portmap.mapping import of_family, runs_of
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from mesos_cni_port_mapper.netfilter.record import Record
+
+_ENDLESS = "udp"
+
+
+def plan_arrival(record: Record) -> list[Flush]:
+    """Plan for what was sent to the host's ports until now."""
+    return [
+        Flush(
+            family=endpoint.family,
+            protocol=run.protocol,
+            direction=ORIGINAL,
+            address=run.host_address,
+            port=run.host_port,
+            count=run.count,
+        )
+        for endpoint in record.wish().endpoints
+        for run in runs_of(of_family(record.mappings, endpoint.family))
+        if run.protocol == _ENDLESS
+    ]
+
+
+def plan_departure(record: Record) -> list[Flush]:
+    """Plan for that, and for what the container was answering."""
+    answers = [
+        Flush(
+            family=endpoint.family,
+            protocol=run.protocol,
+            direction=REPLY,
+            address=endpoint.address,
+            port=run.container_port,
+            count=run.count,
+        )
+        for endpoint in record.wish().endpoints
+        for run in runs_of(of_family(record.mappings, endpoint.family))
+        if run.protocol == _ENDLESS
+    ]
+    return plan_arrival(record) + answers
