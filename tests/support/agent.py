@@ -129,7 +129,14 @@ def hide(path: str) -> None:
 
 FUNCTIONS: dict[str, Callable[..., None]] = {
     function.__name__: function
-    for function in (create_namespace, forget_namespace, hide, packets.serve, packets.connect)
+    for function in (
+        create_namespace,
+        forget_namespace,
+        hide,
+        packets.serve,
+        packets.connect,
+        packets.hammer,
+    )
 }
 
 

@@ -6,13 +6,16 @@ Runs in children of the agent; what it prints on stdout is for `tests.support.tr
 import errno
 import json
 import os
+import signal
 import socket
 import time
 from collections.abc import Callable
+from typing import Any
+
+from tests.support import sctp
 
 _KINDS = {"tcp": socket.SOCK_STREAM, "udp": socket.SOCK_DGRAM}
 _OUTCOMES = {
-    errno.ECONNREFUSED: "refused",
     errno.ETIMEDOUT: "timeout",
     errno.ECONNRESET: "reset",
     errno.EHOSTUNREACH: "unreachable",
@@ -41,6 +44,15 @@ def _listening(protocol: str, address: str, port: int) -> socket.socket:
 
 def serve(protocol: str, name: str, address: str, port: int, answers: int, lifetime: float) -> None:
     """Answer each connection or datagram with who is here and whom we saw."""
+
+    # IPv4 peers of a dual-stack socket come as ::ffff:192.0.2.2.
+    def words(peer: str) -> bytes:
+        seen = {"name": name, "peer": peer.removeprefix("::ffff:"), "port": port}
+        return json.dumps(seen).encode()
+
+    if protocol == "sctp":
+        sctp.serve(port, address, answers, lifetime, words, lambda: _tell("ready"))
+        return
     with _listening(protocol, address, port) as sock:
         _tell("ready")
         answer = _answer_tcp if protocol == "tcp" else _answer_udp
@@ -50,13 +62,7 @@ def serve(protocol: str, name: str, address: str, port: int, answers: int, lifet
             if left <= 0:
                 return
             sock.settimeout(left)
-            answer(
-                sock,
-                # IPv4 peers of a dual-stack socket come as ::ffff:192.0.2.2.
-                lambda peer: json.dumps(
-                    {"name": name, "peer": peer.removeprefix("::ffff:"), "port": port}
-                ).encode(),
-            )
+            answer(sock, words)
 
 
 def _answer_tcp(sock: socket.socket, words: Callable[[str], bytes]) -> None:
@@ -77,16 +83,45 @@ def _answer_udp(sock: socket.socket, words: Callable[[str], bytes]) -> None:
 
 def connect(protocol: str, address: str, port: int, timeout: float, source_port: int) -> None:
     """Tell the answer of whoever is behind the address, or how the attempt ended."""
+    _tell(_outcome(protocol, address, port, timeout, source_port))
+
+
+def hammer(address: str, port: int, timeout: float) -> None:
+    """Connect by TCP again and again, once more after SIGTERM; tell the outcomes in order."""
+    ended = []
+    signal.signal(signal.SIGTERM, lambda *_: ended.append(True))
+    outcomes: list[list[Any]] = []
+    while True:
+        last = bool(ended)
+        outcome = _outcome("tcp", address, port, timeout, 0)
+        if not outcomes:
+            _tell("started")
+        if outcomes and outcomes[-1][0] == outcome:
+            outcomes[-1][1] += 1
+        else:
+            outcomes.append([outcome, 1])
+        if last:
+            break
+        # A port is not used again within a minute, and there are some thirty thousand.
+        time.sleep(0.0005)
+    _tell(outcomes)
+
+
+def _outcome(protocol: str, address: str, port: int, timeout: float, source_port: int) -> object:
     try:
-        _tell(_ask(protocol, address, port, timeout, source_port))
+        return _ask(protocol, address, port, timeout, source_port)
     except TimeoutError:
-        _tell("timeout")
+        return "timeout"
+    except ConnectionRefusedError:
+        return "refused"
     except OSError as error:
         number = error.errno or 0
-        _tell(_OUTCOMES.get(number) or errno.errorcode[number])
+        return _OUTCOMES.get(number) or errno.errorcode[number]
 
 
 def _ask(protocol: str, address: str, port: int, timeout: float, source_port: int) -> object:
+    if protocol == "sctp":
+        return sctp.ask(address, port, timeout, source_port)
     with socket.socket(_family(address), _KINDS[protocol]) as sock:
         sock.settimeout(timeout)
         if source_port:

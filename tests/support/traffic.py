@@ -5,6 +5,7 @@ An outcome is what the server `Saw`, or a word for how the attempt ended: "refus
 """
 
 import json
+import signal
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -22,6 +23,7 @@ class Saw:
 
 
 Outcome = Saw | str
+Protocol = Literal["tcp", "udp", "sctp"]
 
 
 class Server:
@@ -29,7 +31,7 @@ class Server:
 
     def __init__(
         self,
-        protocol: Literal["tcp", "udp"],
+        protocol: Protocol,
         place: Place,
         port: int,
         address: str = "::",
@@ -72,6 +74,11 @@ def serve_udp(place: Place, port: int, address: str = "::") -> Server:
     return Server("udp", place, port, address)
 
 
+def serve_sctp(place: Place, port: int, address: str = "::") -> Server:
+    """Answer SCTP's first packet, on every address of both families unless one is given."""
+    return Server("sctp", place, port, address)
+
+
 def connect_tcp(
     source: Place, address: str, port: int, timeout: float = 1.0, source_port: int = 0
 ) -> Outcome:
@@ -89,22 +96,72 @@ def connect_udp(
     return _connect("udp", source, address, port, timeout, source_port)
 
 
+def connect_sctp(source: Place, address: str, port: int, timeout: float = 1.0) -> Outcome:
+    """Send the first packet of SCTP and return what the server saw, or how it ended."""
+    return _connect("sctp", source, address, port, timeout, 0)
+
+
+class Attempt:
+    """An attempt to reach a server that has begun; many can be under way side by side."""
+
+    def __init__(
+        self,
+        protocol: Protocol,
+        source: Place,
+        address: str,
+        port: int,
+        timeout: float = 1.0,
+        source_port: int = 0,
+    ) -> None:
+        self._timeout = timeout
+        self._process = source.keeper.call(
+            "connect",
+            source.netns,
+            protocol=protocol,
+            address=address,
+            port=port,
+            timeout=timeout,
+            source_port=source_port,
+        )
+
+    def outcome(self) -> Outcome:
+        """Wait for the end and return what the server saw, or how it ended."""
+        # The timeout counts for connecting and for the answer, each.
+        finished = self._process.wait(2 * self._timeout + 5)
+        self._process.close()
+        if finished.status != 0:
+            raise CommandError(finished.stderr.decode())
+        return _decode(json.loads(finished.stdout))
+
+
+class Hammer:
+    """TCP connections to one port, one after the other without a pause, until told to stop."""
+
+    def __init__(self, source: Place, address: str, port: int, timeout: float = 1.0) -> None:
+        self._process = source.keeper.call(
+            "hammer", source.netns, address=address, port=port, timeout=timeout
+        )
+        if self._process.stdout_line() != b'"started"':
+            words = self._process.wait(5).stderr.decode()
+            message = f"cannot hammer at {address} port {port} from {source.name}: {words}"
+            raise CommandError(message)
+
+    def stop(self) -> list[tuple[Outcome, int]]:
+        """End and return the outcomes in order, each with how many times in a row it came."""
+        self._process.kill(signal.SIGTERM)
+        finished = self._process.wait(10)
+        self._process.close()
+        if finished.status != 0:
+            raise CommandError(finished.stderr.decode())
+        outcomes = json.loads(finished.stdout.splitlines()[-1])
+        return [(_decode(outcome), count) for outcome, count in outcomes]
+
+
 def _connect(
-    protocol: str, source: Place, address: str, port: int, timeout: float, source_port: int
+    protocol: Protocol, source: Place, address: str, port: int, timeout: float, source_port: int
 ) -> Outcome:
-    process = source.keeper.call(
-        "connect",
-        source.netns,
-        protocol=protocol,
-        address=address,
-        port=port,
-        timeout=timeout,
-        source_port=source_port,
-    )
-    # The timeout counts for connecting and for the answer, each.
-    finished = process.wait(2 * timeout + 5)
-    process.close()
-    if finished.status != 0:
-        raise CommandError(finished.stderr.decode())
-    document: Any = json.loads(finished.stdout)
+    return Attempt(protocol, source, address, port, timeout, source_port).outcome()
+
+
+def _decode(document: Any) -> Outcome:
     return Saw(**document) if isinstance(document, dict) else str(document)

@@ -1,0 +1,32 @@
+"""Fixtures: a host for each back end, and for each of its iptables where that is what differs."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.netns.behaviour.backends import BACK_ENDS, BackEnd
+from tests.netns.behaviour.site import Site, settle
+from tests.support.gate import need_host
+from tests.support.host import Host
+from tests.support.plugin import Plugin
+
+
+@pytest.fixture(params=BACK_ENDS, ids=str)
+def site(request: pytest.FixtureRequest, frozen: Path) -> Iterator[Site]:
+    """Stand in for a machine with each back end, one after the other."""
+    back_end: BackEnd = request.param
+    need_host(back_end.variant)
+    with Host(back_end.variant) as host:
+        settle(host)
+        yield Site(host, Plugin(host, str(frozen)), back_end)
+
+
+@pytest.fixture(scope="module", params=BACK_ENDS, ids=str)
+def shared_site(request: pytest.FixtureRequest, frozen: Path) -> Iterator[Site]:
+    """Stand in for a machine with each back end, for all tests of a module together."""
+    back_end: BackEnd = request.param
+    need_host(back_end.variant)
+    with Host(back_end.variant) as host:
+        settle(host)
+        yield Site(host, Plugin(host, str(frozen)), back_end)
