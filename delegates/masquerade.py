@@ -15,29 +15,23 @@ from __future__ import annotations
 
 from mesos_cni_port_mapper.cni.address import BITS, number_of, split_prefix, text_of
 from mesos_cni_port_mapper.cni.errors import RULES_FAILED, CniError
-from mesos_cni_port_mapper.linux import process, stderr
-from mesos_cni_port_mapper.netfilter.iptables import Iptables
+from mesos_cni_port_mapper.linux import stderr
+from mesos_cni_port_mapper.netfilter.iptables import find_iptables
 from mesos_cni_port_mapper.portmap.listing import jump_target, split_words
+from mesos_cni_port_mapper.portmap.rule import NAT
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from delegates.operations import Masquerade, RemoveMasquerade
+    from mesos_cni_port_mapper.netfilter.iptables import Iptables
     from mesos_cni_port_mapper.portmap.listing import Listing
 
 _SECONDS = 30.0
 _TOOLS = {4: "iptables", 6: "ip6tables"}
 _MULTICAST = {4: "224.0.0.0/4", 6: "ff00::/8"}
 _ATTEMPTS = 3
-
-
-class _Nat(Iptables):
-    """The nat table of one address family."""
-
-    def commit(self, lines: Sequence[str]) -> str:
-        """Commit a batch; return "" or, when it was refused, what the tool said."""
-        return self._commit("nat", lines)
 
 
 def chain_of(network: str, container_id: str) -> str:
@@ -177,33 +171,33 @@ def remove_masquerade(
             # No rules can be there that no tool could have made.
             stderr.write(f"{error}\n".encode(errors="backslashreplace"))
             continue
-        if known and not nat.commit(plan_known_removal(op, family)):
+        if known and not nat.commit(NAT, plan_known_removal(op, family)):
             continue
         _remove(nat, chain_of(op.network, op.container_id), known, others)
 
 
-def _add(nat: _Nat, lines: Sequence[str], wanted: Masquerade, family: int) -> None:
-    refusal = nat.commit(lines)
+def _add(nat: Iptables, lines: Sequence[str], wanted: Masquerade, family: int) -> None:
+    refusal = nat.commit(NAT, lines)
     for _ in range(_ATTEMPTS):
         if not refusal:
             return
-        lines = plan_addition(nat.listing("nat"), wanted, family)
-        refusal = nat.commit(lines) if lines else ""
+        lines = plan_addition(nat.listing(NAT), wanted, family)
+        refusal = nat.commit(NAT, lines) if lines else ""
     if refusal:
         raise CniError(RULES_FAILED, f"{nat.restore} refused the rules that masquerade", refusal)
 
 
 def _remove(
-    nat: _Nat, chain: str, known: Sequence[str], others: Callable[[bool], Sequence[str]]
+    nat: Iptables, chain: str, known: Sequence[str], others: Callable[[bool], Sequence[str]]
 ) -> None:
     refusal = ""
     for _ in range(_ATTEMPTS):
-        listing = nat.listing("nat")
+        listing = nat.listing(NAT)
         if chain not in listing.chains:
             return
         kept = () if known else others(len(jumps_to(listing, chain)) > 1)
         lines = plan_removal(listing, chain, known, kept)
-        refusal = nat.commit(lines) if lines else ""
+        refusal = nat.commit(NAT, lines) if lines else ""
         if not refusal:
             return
     raise CniError(RULES_FAILED, f"{nat.restore} refused to remove chain {chain}", refusal)
@@ -213,16 +207,16 @@ def _nobody(_several: bool) -> Sequence[str]:
     return ()
 
 
-def _find(family: int, environ: Mapping[str, str]) -> _Nat:
-    tool = _TOOLS[family]
-    restore, save = (process.find_tool(f"{tool}-{verb}", environ) for verb in ("restore", "save"))
-    if not (restore and save):
+def _find(family: int, environ: Mapping[str, str]) -> Iptables:
+    found = find_iptables(family, environ, _SECONDS)
+    if found is None:
+        tool = _TOOLS[family]
         raise CniError(
             RULES_FAILED,
             f"ipMasq needs {tool}, which is not installed",
             f"looked for {tool}-restore and {tool}-save in PATH, /usr/sbin and /sbin",
         )
-    return _Nat(restore=restore, save=save, environ=environ, seconds=_SECONDS)
+    return found
 
 
 def _comment(network: str, container_id: str) -> str:

@@ -55,7 +55,7 @@ class Iptables(Value):
         if expected:
             attempts.append(batch.plan_insertion(plan, ()))
         for lines in attempts:
-            if not self._commit(plan.table, lines):
+            if not self.commit(plan.table, lines):
                 return
         self.agree([plan], check=check)
 
@@ -74,7 +74,7 @@ class Iptables(Value):
             if check:
                 check(listing)
             lines = batch.plan_agreement(listing, plans, raised)
-            refusal = self._commit(table, lines) if lines else ""
+            refusal = self.commit(table, lines) if lines else ""
             if not refusal:
                 return batch.find_chains_gone(listing, plans, lines)
         raise RulesUntouchedError(
@@ -102,7 +102,7 @@ class Iptables(Value):
                 done.stdout[:2000].decode(errors="replace").strip(),
             ) from error
 
-    def _commit(self, table: str, lines: Sequence[str]) -> str:
+    def commit(self, table: str, lines: Sequence[str]) -> str:
         """Commit a batch; return "" or, when it was refused, what the tool said."""
         script = "\n".join([f"*{table}", *lines, "COMMIT", ""])
         # Shorter than our own patience, so that it is the tool that says it gave up.

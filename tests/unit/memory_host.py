@@ -40,7 +40,7 @@ class TableTools(Iptables):
         self.journal.append(f"{self._spoken(table)}list")
         return self.tables[self.family, table].listing()
 
-    def _commit(self, table: str, lines: Any) -> str:
+    def commit(self, table: str, lines: Any) -> str:
         spoken = self._spoken(table)
         if self.failures.get(spoken):
             raise self.failures[spoken].pop(0)
