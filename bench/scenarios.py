@@ -12,7 +12,7 @@ class Scenario:
     """An ADD and the DEL after it, for one container on a host in a certain state.
 
     With a neighbour, both sides find the chains that containers share. Without, ours makes and
-    removes its own each time; portmap leaves its behind.
+    removes its own each time; portmap leaves its behind. ``options`` are keys true in ours.
     """
 
     work: str
@@ -20,6 +20,8 @@ class Scenario:
     snat: bool = True
     neighbour: bool = True
     foreign_rules: int = 0
+    dual_stack: bool = False
+    options: tuple[str, ...] = ()
     expected: float | None = None
 
     @property
@@ -43,6 +45,19 @@ _EXPECTATIONS = (_scattered(1, 0.60), _scattered(10, 0.25), _scattered(100, 0.05
 # the same rules.
 _LIKE_FOR_LIKE = tuple(replace(item, snat=False, expected=None) for item in _EXPECTATIONS)
 
+# What the rest costs, each beside the plain rules of one mapping above.
+_MORE = (
+    replace(_scattered(1), work="1, snat", options=("snat",)),
+    replace(_scattered(1), work="1, snat, localhost", options=("snat", "localhost")),
+    replace(_scattered(1), work="1, dual stack", snat=False, dual_stack=True),
+    replace(
+        _scattered(1),
+        work="1, dual, snat, local",
+        dual_stack=True,
+        options=("snat", "localhost"),
+    ),
+)
+
 _CONSECUTIVE = tuple((31000 + index, 31000 + index) for index in range(100))
 _FAR_APART = tuple((1500 + 640 * index, 8000 + 3 * index) for index in range(100))
 _OTHERS = (
@@ -64,4 +79,4 @@ def scenarios(variant: str, *, quick: bool) -> Sequence[Scenario]:
         return tuple(replace(item, expected=None) for item in _EXPECTATIONS)
     if quick:
         return _EXPECTATIONS
-    return _EXPECTATIONS + _LIKE_FOR_LIKE + _OTHERS
+    return _EXPECTATIONS + _LIKE_FOR_LIKE + _MORE + _OTHERS

@@ -24,12 +24,12 @@ class Side(ABC):
     program: Path
 
     @abstractmethod
-    def netconf(self, address: str, mappings: Sequence[PortMapping]) -> dict[str, Any]:
-        """Return the configuration for a container with this address."""
+    def netconf(self, addresses: Sequence[str], mappings: Sequence[PortMapping]) -> dict[str, Any]:
+        """Return the configuration for a container with these addresses."""
 
     @abstractmethod
     def rules(self, mappings: Sequence[PortMapping]) -> int:
-        """Return how many DNAT rules the mappings should take."""
+        """Return how many DNAT rules of IPv4 the mappings should take."""
 
 
 class PortMapper(Side):
@@ -37,7 +37,10 @@ class PortMapper(Side):
 
     program = OURS
 
-    def netconf(self, address: str, mappings: Sequence[PortMapping]) -> dict[str, Any]:
+    def __init__(self, options: Sequence[str] = ()) -> None:
+        self._options = options
+
+    def netconf(self, addresses: Sequence[str], mappings: Sequence[PortMapping]) -> dict[str, Any]:
         ports = [
             {"host_port": host_port, "container_port": port, "protocol": "tcp"}
             for host_port, port in mappings
@@ -47,9 +50,13 @@ class PortMapper(Side):
             "name": "net",
             "type": OURS.name,
             "chain": "MESOS-NET",
+            **dict.fromkeys(self._options, True),
             "delegate": {
                 "type": DELEGATE.name,
-                "ipam": {"type": DELEGATE.name, "addresses": [{"address": address}]},
+                "ipam": {
+                    "type": DELEGATE.name,
+                    "addresses": [{"address": address} for address in addresses],
+                },
             },
             "args": {"org.apache.mesos": {"network_info": {"port_mappings": ports}}},
         }
@@ -57,7 +64,8 @@ class PortMapper(Side):
     def rules(self, mappings: Sequence[PortMapping]) -> int:
         """Count the runs: a mapping that continues the one before it takes no rule of its own."""
         continued = {(host_port + 1, port + 1) for host_port, port in mappings}
-        return len(set(mappings) - continued)
+        runs = len(set(mappings) - continued)
+        return 2 * runs if "localhost" in self._options else runs
 
 
 class Portmap(Side):
@@ -68,7 +76,7 @@ class Portmap(Side):
     def __init__(self, *, snat: bool) -> None:
         self._snat = snat
 
-    def netconf(self, address: str, mappings: Sequence[PortMapping]) -> dict[str, Any]:
+    def netconf(self, addresses: Sequence[str], mappings: Sequence[PortMapping]) -> dict[str, Any]:
         ports = [
             {"hostPort": host_port, "containerPort": port, "protocol": "tcp"}
             for host_port, port in mappings
@@ -79,7 +87,11 @@ class Portmap(Side):
             "type": PORTMAP.name,
             "snat": self._snat,
             "runtimeConfig": {"portMappings": ports},
-            "prevResult": {"cniVersion": _VERSION, "ips": [{"address": address}], "dns": {}},
+            "prevResult": {
+                "cniVersion": _VERSION,
+                "ips": [{"address": address} for address in addresses],
+                "dns": {},
+            },
         }
 
     def rules(self, mappings: Sequence[PortMapping]) -> int:

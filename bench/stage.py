@@ -17,6 +17,7 @@ from tests.support.plugin import Plugin
 _RUNNER = Path(__file__).with_name("runner.py")
 _LONGEST_RUN = 3600.0
 _GATEWAY, _ADDRESS, _NEIGHBOUR = "192.168.7.1/24", "192.168.7.2/24", "192.168.7.3/24"
+_GATEWAY_V6, _ADDRESS_V6 = "2001:db8:7::1/64", "2001:db8:7::2/64"
 
 
 class BenchError(Exception):
@@ -54,13 +55,14 @@ def time_scenario(host: Host, scenario: Scenario, pairs: int) -> list[tuple[Time
     """Set a scenario up in a fresh host, see both sides do the work, then time them."""
     # A host has a route to its containers; portmap looks for it.
     host.run(["ip", "address", "add", _GATEWAY, "dev", UPLINK])
+    host.run(["ip", "address", "add", _GATEWAY_V6, "dev", UPLINK, "nodad"])
     if scenario.foreign_rules:
         lines = _foreign_rules(scenario.foreign_rules)
         host.run(["iptables-restore", "--noflush"], "\n".join(lines).encode())
     container = host.container("web-1")
     ours, theirs = (
         _prepare(host, container, scenario, side)
-        for side in (PortMapper(), Portmap(snat=scenario.snat))
+        for side in (PortMapper(scenario.options), Portmap(snat=scenario.snat))
     )
     return time_pairs(host, ours, theirs, pairs)
 
@@ -68,9 +70,11 @@ def time_scenario(host: Host, scenario: Scenario, pairs: int) -> list[tuple[Time
 def _prepare(host: Host, container: Container, scenario: Scenario, side: Side) -> list[Call]:
     plugin = Plugin(host, str(side.program))
     if scenario.neighbour:
-        other = side.netconf(_NEIGHBOUR, [(30999, 80)])
-        _prove("ADD", plugin, container, other, 1, container_id="neighbour")
-    netconf = side.netconf(_ADDRESS, scenario.mappings)
+        single = [(30999, 80)]
+        other = side.netconf([_NEIGHBOUR], single)
+        _prove("ADD", plugin, container, other, side.rules(single), container_id="neighbour")
+    addresses = [_ADDRESS, _ADDRESS_V6] if scenario.dual_stack else [_ADDRESS]
+    netconf = side.netconf(addresses, scenario.mappings)
     rules = side.rules(scenario.mappings)
     _prove("ADD", plugin, container, netconf, rules)
     _prove("DEL", plugin, container, netconf, -rules)
