@@ -31,7 +31,6 @@ from mesos_cni_port_mapper.cni.result import (
 )
 from mesos_cni_port_mapper.linux import signals, stderr
 from mesos_cni_port_mapper.linux.host import Host, this_host
-from mesos_cni_port_mapper.linux.netlink import route_interface
 from mesos_cni_port_mapper.netfilter.conflicts import described
 from mesos_cni_port_mapper.netfilter.forwarder import Forwarder
 from mesos_cni_port_mapper.netfilter.iptables import find_iptables
@@ -285,8 +284,7 @@ class Work:
                 DELEGATE_FAILED,
                 f"{self._attacher()} returned no address for {self.request.ifname} to forward "
                 f"{described(unserved)} to",
-                f"its addresses: {', '.join(addresses) or 'none'}; "
-                f"this host forwards IPv{' and IPv'.join(map(str, self._families()))}",
+                f"addresses: {', '.join(addresses) or 'none'}; families here: {self._families()}",
             )
         record = self._record(wanted).but(
             mappings=wanted.mappings, traffic=wanted.traffic, addresses=tuple(addresses)
@@ -306,6 +304,8 @@ class Work:
         wish = record.wish()
         if (IPV4, RAW) not in tables_of(wish):
             return ""
+        from mesos_cni_port_mapper.linux.netlink import route_interface
+
         return route_interface(next(each.address for each in wish.endpoints if each.family == IPV4))
 
     def _attacher(self) -> str:

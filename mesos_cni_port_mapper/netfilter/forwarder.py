@@ -20,7 +20,6 @@ from mesos_cni_port_mapper.linux import stderr, sysctl
 from mesos_cni_port_mapper.linux.lock import LockHeldError
 from mesos_cni_port_mapper.netfilter import changes
 from mesos_cni_port_mapper.netfilter.conflicts import find_losers, takeover_notice
-from mesos_cni_port_mapper.netfilter.foreign import refuse_taken
 from mesos_cni_port_mapper.netfilter.gate import Gate
 from mesos_cni_port_mapper.netfilter.outcome import RulesUntouchedError
 from mesos_cni_port_mapper.portmap.attachment import tag_of
@@ -146,6 +145,8 @@ class Forwarder:
 
         def check(listing: Listing) -> None:
             if policy in (FAIL, STRICT):
+                from mesos_cni_port_mapper.netfilter.foreign import refuse_taken
+
                 refuse_taken(listing, plan, known, strict=policy == STRICT)
 
         if change.afresh and policy != STRICT:

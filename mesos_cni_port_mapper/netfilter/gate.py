@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from mesos_cni_port_mapper.cni.errors import IO_FAILURE, CniError, os_reason
 from mesos_cni_port_mapper.linux import sysctl
-from mesos_cni_port_mapper.linux.netlink import route_interface
 from mesos_cni_port_mapper.portmap import loopback
 from mesos_cni_port_mapper.portmap.listing import bears_tag, destination_of
 from mesos_cni_port_mapper.value import Value
@@ -40,6 +39,8 @@ class Gate(Value):
 
     def shut_unrecorded(self, listing: Listing, tag: str) -> None:
         """Keep it in where rules of a tag alone, whose record is lost, would let it out."""
+        from mesos_cni_port_mapper.linux.netlink import route_interface
+
         own, others = find_local_targets(listing, tag)
         needed = {route_interface(address) for address in others}
         for interface in {route_interface(address) for address in own} - needed - {""}:

@@ -75,20 +75,21 @@ def _parse_list(
 ) -> tuple[PortMapping, ...]:
     """Parse an array of mappings; one said twice is one, a port for two targets is refused."""
     path = section.path_of(key)
-    mappings: dict[PortMapping, None] = {}
+    mappings = {}
     taken: dict[tuple[str, int, int, str], tuple[int, str]] = {}
     for index, item in enumerate(section.array(key)):
         own_path = f"{path}[{index}]"
         if not isinstance(item, dict):
             refuse(own_path, f"must be an object, not {shown(item)}")
         mapping = parse(Section(item, own_path))
-        mappings[mapping] = None
         for port in ports_of(mapping):
             target, where = taken.setdefault(port, (mapping.container_port, own_path))
             if target != mapping.container_port:
                 taken_by = f"{mapping.protocol} port {mapping.host_port} is mapped by {where}"
                 refuse(own_path, taken_by)
-    return tuple(mappings)
+        said = (mapping.protocol, mapping.host_port, mapping.host_address)
+        mappings[said] = mapping
+    return tuple(mappings.values())
 
 
 def _parse_runtime_mapping(item: Section) -> PortMapping:

@@ -70,12 +70,18 @@ def without_ports(mappings: Iterable[PortMapping], taken: Iterable[Port]) -> lis
 
 def of_family(mappings: Iterable[PortMapping], family: int) -> tuple[PortMapping, ...]:
     """Return the mappings that a family has a part in, "" standing for all its addresses."""
-    found = [
-        item.but(host_address="") if item.host_address == ANY[family] else item
-        for item in mappings
-        if family in families_of(item)
-    ]
-    return tuple(dict.fromkeys(found))
+    found = [item for item in mappings if family in families_of(item)]
+    if not any(item.host_address == ANY[family] for item in found):
+        return tuple(found)
+    # What is asked for on all addresses may be asked for on all of the family as well.
+    return tuple(
+        dict.fromkeys(
+            [
+                item.but(host_address="") if item.host_address == ANY[family] else item
+                for item in found
+            ]
+        )
+    )
 
 
 def runs_of(mappings: Iterable[PortMapping]) -> tuple[PortRun, ...]:

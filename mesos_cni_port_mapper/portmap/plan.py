@@ -129,8 +129,13 @@ def endpoints_of(addresses: Sequence[str]) -> tuple[Endpoint, ...]:
 
 def tables_of(wish: Wish) -> tuple[tuple[int, str], ...]:
     """Return the tables in which a wish has rules, in the order in which they are changed."""
-    plans = plan_forwarding(wish)
-    used = [(plan.family, plan.table) for plan in plans]
+    used = []
+    for endpoint in wish.endpoints:
+        mappings = of_family(wish.mappings, endpoint.family)
+        if mappings:
+            used.append((endpoint.family, NAT))
+        if endpoint.family == IPV4 and _local_of(wish, mappings):
+            used.append((IPV4, RAW))
     return tuple([table for table in TABLES if table in used])
 
 
@@ -162,9 +167,7 @@ def _chain(name: str, family: int, table: str, rules: Sequence[Rule] = ()) -> Ch
 def _plan_family(wish: Wish, endpoint: Endpoint, mappings: Sequence[PortMapping]) -> list[Plan]:
     family, tag = endpoint.family, tag_of(wish.attachment)
     # The kernel has no route_localnet for ::1.
-    local = [
-        item for item in mappings if family == IPV4 and loopback.is_asked_for(item, wish.traffic)
-    ]
+    local = _local_of(wish, mappings) if family == IPV4 else []
     outer = [item for item in mappings if not loopback.is_loopback(item.host_address)]
     rules = {
         wish.chain: [rule for run in runs_of(outer) for rule in _rules_of(run, wish, endpoint)],
@@ -181,6 +184,10 @@ def _plan_family(wish: Wish, endpoint: Endpoint, mappings: Sequence[PortMapping]
         guard = _chain(loopback.chain_name(wish.chain), family, RAW, [loopback.plan_guard(tag)])
         plans.insert(0, Plan(family=family, table=RAW, tag=tag, chains=(guard,)))
     return plans
+
+
+def _local_of(wish: Wish, mappings: Sequence[PortMapping]) -> list[PortMapping]:
+    return [item for item in mappings if loopback.is_asked_for(item, wish.traffic)]
 
 
 def _rules_of(run: PortRun, wish: Wish, endpoint: Endpoint) -> list[Rule]:
