@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from mesos_cni_port_mapper.cni.request import Request
     from mesos_cni_port_mapper.cni.result import Result
 
-_FORWARDING = {4: "net/ipv4/ip_forward", 6: "net/ipv6/conf/all/forwarding"}
+FORWARDING = {4: "net/ipv4/ip_forward", 6: "net/ipv6/conf/all/forwarding"}
 
 
 def require_ipam(request: Request) -> None:
@@ -98,7 +98,7 @@ def plan_forwarding(ips: Sequence[dict[str, Any]]) -> list[Operation]:
         ops.BeginShared(),
         *[
             ops.SetSysctl(where=ops.HOST, name=name, value="1")
-            for family, name in _FORWARDING.items()
+            for family, name in FORWARDING.items()
             if family in families
         ],
         ops.EndShared(),

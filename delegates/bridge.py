@@ -6,6 +6,7 @@ import os
 
 from delegates import operations as ops
 from delegates.addressing import (
+    FORWARDING,
     given_ips,
     given_routes,
     has_ipv6,
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
 _CONTAINER_INTERFACE = 2
 """Where the container's link stands among the interfaces of the result: bridge, port, link."""
 
-_FORWARDING = {4: "net/ipv4/ip_forward", 6: "net/ipv6/conf/all/forwarding"}
 _DEFAULT_ROUTE = {4: "0.0.0.0/0", 6: "::/0"}
 
 
@@ -217,7 +217,7 @@ def plan_gateway_addresses(
             for gateway in dict.fromkeys(gateways)
         ],
         *[
-            ops.SetSysctl(where=ops.HOST, name=_FORWARDING[family], value="1")
+            ops.SetSysctl(where=ops.HOST, name=FORWARDING[family], value="1")
             for family in dict.fromkeys(families)
         ],
     ]

@@ -13,7 +13,7 @@ container to a network; each has its own rule in POSTROUTING.
 
 from __future__ import annotations
 
-from mesos_cni_port_mapper.cni.address import BITS, number_of, split_prefix, text_of
+from mesos_cni_port_mapper.cni.address import BITS, network_of, number_of, split_prefix
 from mesos_cni_port_mapper.cni.errors import RULES_FAILED, CniError
 from mesos_cni_port_mapper.linux import stderr
 from mesos_cni_port_mapper.netfilter.iptables import find_iptables
@@ -49,7 +49,7 @@ def plan_rules(wanted: Masquerade, family: int) -> list[tuple[str, str]]:
     own = [(address, prefix) for address, prefix in sources if number_of(address)[0] == family]
     if not own:
         return []
-    networks = dict.fromkeys([_network(family, address, prefix) for address, prefix in own])
+    networks = dict.fromkeys([network_of(address, prefix) for address, prefix in own])
     return [
         # Before the rule that takes the rest, those of every network.
         *[(chain, f"-d {network} {comment} -j ACCEPT") for network in networks],
@@ -221,8 +221,3 @@ def _find(family: int, environ: Mapping[str, str]) -> Iptables:
 
 def _comment(network: str, container_id: str) -> str:
     return f'-m comment --comment "name: \\"{network}\\" id: \\"{container_id}\\""'
-
-
-def _network(family: int, address: str, prefix: int) -> str:
-    shift = BITS[family] - prefix
-    return f"{text_of(family, number_of(address)[1] >> shift << shift)}/{prefix}"

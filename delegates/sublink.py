@@ -126,8 +126,6 @@ class SublinkPlugin(LinkPlugin):
         link = kernel.link(ops.SANDBOX, request.ifname, with_data=True)
         if link is None or link.kind != self.kind:
             raise CniError(INTERNAL, f"link {request.ifname} is no {self.kind} any more")
-        if not link.up:
-            raise CniError(INTERNAL, f"link {request.ifname} is down")
         if configuration.master and link.parent != find_master(kernel, configuration.master).index:
             raise CniError(INTERNAL, f"link {request.ifname} is not on {configuration.master}")
         self.check_kind(configuration, link)

@@ -51,8 +51,6 @@ def takes_port(rule: str, wanted: Rule, *, exactly: bool = False) -> bool:
     destination = "" if _is_negated(words, "-d") else options.get("-d", "")
     if destination != wanted.destination and (exactly or (destination and wanted.destination)):
         return False
-    if "--to-destination" not in options and options["-j"] == "DNAT":
-        return False
     ports = options.get("--dport") or options.get("--dports") or f"1:{HIGHEST_PORT}"
     return any(
         first < wanted.host_port + wanted.port_count and wanted.host_port <= last

@@ -9,6 +9,7 @@ and whose owner masquerades.
 
 from __future__ import annotations
 
+from mesos_cni_port_mapper.portmap import loopback
 from mesos_cni_port_mapper.portmap.attachment import short_digest
 from mesos_cni_port_mapper.portmap.chains import OWN_PREFIX
 from mesos_cni_port_mapper.portmap.rule import Entry, Jump, Mark, Masquerade, Rule
@@ -18,8 +19,6 @@ if TYPE_CHECKING:
     from mesos_cni_port_mapper.portmap.traffic import Traffic
 
 PREFIX = f"{OWN_PREFIX}SN-"
-
-_LOOPBACK = "127.0.0.0/8"
 
 
 def chain_name(chain: str) -> str:
@@ -38,7 +37,7 @@ def rules_of(
     """Plan the rules that hide sources of what goes to an ``address``, as in "192.0.2.2/32"."""
     sources = _hidden_sources(traffic, network)
     if at_loopback and not traffic.masquerade_all:
-        sources.append(_LOOPBACK)
+        sources.append(loopback.NETWORK)
     if not sources or traffic.mark_chain:
         return ()
     rule = Rule(target=Masquerade(), destination=address, tag=tag)
@@ -51,7 +50,7 @@ def marks_of(traffic: Traffic, forward: Rule, network: str) -> list[Rule]:
     """Plan what stands before a mapping's rule to mark what is to be masqueraded."""
     if not (traffic.mark or traffic.mark_chain):
         return []
-    sources = [network] if network == _LOOPBACK else _hidden_sources(traffic, network)
+    sources = [network] if network == loopback.NETWORK else _hidden_sources(traffic, network)
     target = Jump(chain=traffic.mark_chain) if traffic.mark_chain else Mark(bits=traffic.mark)
     return [forward.but(target=target, source=source) for source in sources]
 

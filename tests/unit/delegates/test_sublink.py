@@ -286,9 +286,7 @@ def test_check_is_content_with_what_was_planned(
     check(plugin, link("eth0", 7, kind=kind, parent=2, data=data), **netconf)
 
 
-@pytest.mark.parametrize(
-    "difference", [{"kind": "veth"}, {"up": False}, {"parent": 3}, {"data": {}}]
-)
+@pytest.mark.parametrize("difference", [{"kind": "veth"}, {"parent": 3}, {"data": {}}])
 @pytest.mark.parametrize(("plugin", "kind", "data", "netconf"), CHECKED)
 def test_check_tells_a_difference(
     plugin: Any,
