@@ -31,9 +31,8 @@ from mesos_cni_port_mapper.cni.result import (
 )
 from mesos_cni_port_mapper.linux import signals, stderr
 from mesos_cni_port_mapper.linux.host import Host, this_host
-from mesos_cni_port_mapper.netfilter.conflicts import described
+from mesos_cni_port_mapper.netfilter.backends import BackEnds
 from mesos_cni_port_mapper.netfilter.forwarder import Forwarder
-from mesos_cni_port_mapper.netfilter.iptables import find_iptables
 from mesos_cni_port_mapper.netfilter.ledger import Ledger
 from mesos_cni_port_mapper.netfilter.outcome import RulesUntouchedError
 from mesos_cni_port_mapper.netfilter.record import Record
@@ -44,7 +43,7 @@ from mesos_cni_port_mapper.portmap.configuration import (
     parse_forwarding,
 )
 from mesos_cni_port_mapper.portmap.plan import endpoints_of, find_unserved, tables_of
-from mesos_cni_port_mapper.portmap.rule import IPV4, IPV6, RAW
+from mesos_cni_port_mapper.portmap.rule import IPV4, RAW
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -63,7 +62,7 @@ class PortMapper:
         wanted = parse_forwarding(request.netconf)
         work.find_delegates()
         if wanted.mappings:
-            work.forwarder.preflight()
+            work.forwarder.preflight(work.backend)
         work.register(wanted)
         try:
             result = work.attach()
@@ -128,13 +127,11 @@ class Work:
         )
         timeouts = self.configuration.timeouts
         self.host = _this_host()
-        found = {
-            family: find_iptables(family, request.environ, timeouts.tools)
-            for family in (IPV4, IPV6)
-        }
+        self.backends = BackEnds(request.environ, timeouts.tools)
+        self.backend = self.configuration.backend or self.backends.usual()
         self.forwarder = Forwarder(
             Ledger(directory=f"{self.configuration.state_directory}/{self.host.network_namespace}"),
-            {family: tools for family, tools in found.items() if tools},
+            self.backends,
             timeouts.lock,
         )
         self.versions: tuple[str, ...] = ()
@@ -269,6 +266,7 @@ class Work:
             mount_namespace=self.host.mount_namespace,
             excluded_devices=wanted.excluded_devices,
             delegate_versions=self.versions,
+            backend=self.backend,
         )
 
     def _forwarding_record(self, wanted: Forwarding, result: Result) -> Record:
@@ -280,6 +278,8 @@ class Work:
         ]
         unserved = find_unserved(wanted.mappings, endpoints_of(addresses))
         if unserved:
+            from mesos_cni_port_mapper.netfilter.conflicts import described
+
             raise CniError(
                 DELEGATE_FAILED,
                 f"{self._attacher()} returned no address for {self.request.ifname} to forward "
@@ -295,8 +295,8 @@ class Work:
         """Return the families in which this host can forward."""
         return [
             family
-            for family in (IPV4, IPV6)
-            if family in self.forwarder.tools and (family == IPV4 or self.host.has_ipv6)
+            for family in self.backends.families(self.backend)
+            if family == IPV4 or self.host.has_ipv6
         ]
 
     def _local_interface(self, record: Record) -> str:

@@ -1,74 +1,130 @@
-"""What an ADD changes, table by table: whose rules come, whose go, whose stay above."""
+"""What one commit changes: whose ports come, whose go, whose stay above, and in which table."""
 
 from __future__ import annotations
 
 from mesos_cni_port_mapper.portmap.plan import TABLES, plan_tables, tables_of
+from mesos_cni_port_mapper.portmap.traffic import TAKEOVER
 from mesos_cni_port_mapper.value import Value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable
 
-    from mesos_cni_port_mapper.netfilter.conflicts import Loser
     from mesos_cni_port_mapper.netfilter.record import Record
     from mesos_cni_port_mapper.portmap.rule import Plan
+
+
+class Transition(Value):
+    """What an attachment may have in the kernel, and what it is to have.
+
+    ``before`` is nothing for one of which nobody knows anything.
+    """
+
+    after: Record
+    before: Record | None = None
+
+    def had(self) -> list[Record]:
+        """Return the records of all that may be there, the latest first."""
+        found = []
+        before = self.before
+        while before is not None:
+            if before.mappings:
+                found.append(before)
+            before = before.earlier
+        return found
+
+
+class Step(Value):
+    """What is to be committed: an attachment's own transition, and those of who gives way to it.
+
+    ``raised`` are the tags of who asks for one host address where others ask for all, and must be
+    looked at before. ``policy`` is what happens to a port of somebody who is not on record.
+    """
+
+    own: Transition
+    others: tuple[Transition, ...] = ()
+    raised: tuple[str, ...] = ()
+    policy: str = TAKEOVER
+
+    def transitions(self) -> tuple[Transition, ...]:
+        """Return all of them, the attachment's own last."""
+        return (*self.others, self.own)
 
 
 class Change(Value):
     """What is to become of one table.
 
-    ``plan`` is the attachment's own, ``others`` those of who gives way, ``raised`` the tags of who
-    stays above. ``afresh`` says that nobody concerned has rules yet.
+    ``plan`` is the attachment's own, ``others`` those of who gives way. ``afresh`` says that nobody
+    concerned has rules yet.
     """
 
     plan: Plan
     others: tuple[Plan, ...] = ()
-    raised: tuple[str, ...] = ()
     afresh: bool = False
 
 
-def plan_changes(
-    record: Record, old: Record | None, losers: Sequence[Loser], raised: Sequence[str]
-) -> list[Change]:
-    """Plan for a record that takes the place of an ``old`` one, in the order of the tables.
-
-    ``losers`` have rules also where nothing will be left of theirs. ``raised`` are the tags of
-    those who ask for one host address where the record asks for all, and must be looked at before.
-    """
-    before = [
-        *[loser.record for loser in losers],
-        *([old] if old is not None and old.mappings else []),
-    ]
-    reduced = [loser.rest() for loser in losers]
-    return [
+def plan_changes(step: Step) -> list[Change]:
+    """Plan a step table by table: in their order to forward, backwards to leave."""
+    before = [record for each in step.transitions() for record in each.had()]
+    wish = step.own.after.wish()
+    others = [each.after for each in step.others]
+    changes = [
         Change(
             plan=plan,
-            others=plans_of(reduced, table),
-            raised=tuple(raised),
-            afresh=not (before or raised),
+            others=plans_of(others, table),
+            afresh=not (before or step.raised),
         )
-        for table in tables_of_all([record, *before])
-        for plan in plan_tables(record.wish(), [table])
+        for table in tables_of_all([step.own.after, *others, *before])
+        for plan in plan_tables(wish, [table])
+    ]
+    return changes if step.own.after.mappings else changes[::-1]
+
+
+def split_by_backend(step: Step) -> list[tuple[str, Step]]:
+    """Return what a step is for each back end, the attachment's own first.
+
+    An attachment that changes its back end is new to the one and leaves the other.
+    """
+    parts: dict[str, list[Transition]] = {step.own.after.backend: []}
+    for each in step.transitions():
+        for backend in dict.fromkeys([record.backend for record in (each.after, *each.had())]):
+            parts.setdefault(backend, []).append(_part_of(each, backend))
+    return [
+        (backend, step.but(own=transitions[-1], others=tuple(transitions[:-1])))
+        for backend, transitions in parts.items()
     ]
 
 
-def find_exposed(record: Record, old: Record | None, losers: Sequence[Loser]) -> list[Record]:
+def _part_of(transition: Transition, backend: str) -> Transition:
+    after = transition.after
+    before = None
+    for record in transition.had()[::-1]:
+        if record.backend == backend:
+            before = record.but(earlier=before)
+    return Transition(before=before, after=after if after.backend == backend else without(after))
+
+
+def without(record: Record) -> Record:
+    """Return what is on record of an attachment that has nothing any more."""
+    return record.but(mappings=(), local_interface="")
+
+
+def find_exposed(step: Step) -> list[Record]:
     """Return the records, as they were, whose loopback would be let out without a guard.
 
-    Where the record's own takes their place, loopback never stops being let out.
+    Where the attachment's own takes their place, loopback never stops being let out.
     """
-    relieved = find_relieved(record, old, losers)
-    return [each for each in relieved if each.local_interface != record.local_interface]
+    own = step.own.after.local_interface
+    return [each for each in find_relieved(step) if each.local_interface != own]
 
 
-def find_relieved(record: Record, old: Record | None, losers: Sequence[Loser]) -> list[Record]:
+def find_relieved(step: Step) -> list[Record]:
     """Return the records, as they were, of those who no longer need loopback let out."""
-    pairs = [(loser.record, loser.rest()) for loser in losers]
-    pairs += [(old, record)] if old is not None else []
     return [
         before
-        for before, after in pairs
-        if before.local_interface not in ("", after.local_interface)
+        for each in step.transitions()
+        for before in each.had()
+        if before.local_interface not in ("", each.after.local_interface)
     ]
 
 

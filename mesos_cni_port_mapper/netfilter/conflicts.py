@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 from mesos_cni_port_mapper.cni.errors import PORT_TAKEN
+from mesos_cni_port_mapper.netfilter.changes import Transition
 from mesos_cni_port_mapper.netfilter.outcome import RulesUntouchedError
 from mesos_cni_port_mapper.portmap.mapping import ports_of, without_ports
 from mesos_cni_port_mapper.portmap.plan import tables_of
@@ -26,6 +27,10 @@ class Loser(Value):
     record: Record
     mappings: tuple[PortMapping, ...]
     stale: bool
+
+    def transition(self) -> Transition:
+        """Return what becomes of it."""
+        return Transition(before=self.record, after=self.rest())
 
     def rest(self) -> Record:
         """Return what its record is to be afterwards."""

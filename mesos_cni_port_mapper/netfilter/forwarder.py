@@ -9,59 +9,44 @@ from __future__ import annotations
 
 import os
 
-from mesos_cni_port_mapper.cni.errors import (
-    IO_FAILURE,
-    RULES_FAILED,
-    TRY_AGAIN,
-    CniError,
-    os_reason,
-)
-from mesos_cni_port_mapper.linux import stderr, sysctl
+from mesos_cni_port_mapper.cni.errors import IO_FAILURE, TRY_AGAIN, CniError, os_reason
+from mesos_cni_port_mapper.linux import stderr
 from mesos_cni_port_mapper.linux.lock import LockHeldError
 from mesos_cni_port_mapper.netfilter import changes
-from mesos_cni_port_mapper.netfilter.conflicts import find_losers, takeover_notice
-from mesos_cni_port_mapper.netfilter.gate import Gate
+from mesos_cni_port_mapper.netfilter.changes import Step, Transition
 from mesos_cni_port_mapper.netfilter.outcome import RulesUntouchedError
 from mesos_cni_port_mapper.portmap.attachment import tag_of
-from mesos_cni_port_mapper.portmap.plan import TABLES, plan_forwarding, plan_leaving
-from mesos_cni_port_mapper.portmap.rule import IPV4, IPV6, NAT, RAW
-from mesos_cni_port_mapper.portmap.traffic import FAIL, STRICT
+from mesos_cni_port_mapper.portmap.configuration import IPTABLES
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
-    from mesos_cni_port_mapper.netfilter.changes import Change
-    from mesos_cni_port_mapper.netfilter.conflicts import Loser
-    from mesos_cni_port_mapper.netfilter.iptables import Iptables
-    from mesos_cni_port_mapper.netfilter.ledger import Entry, Ledger
+    from mesos_cni_port_mapper.netfilter.backends import BackEnd, BackEnds
+    from mesos_cni_port_mapper.netfilter.ledger import Contest, Entry, Ledger
     from mesos_cni_port_mapper.netfilter.record import Record
     from mesos_cni_port_mapper.portmap.attachment import Attachment
-    from mesos_cni_port_mapper.portmap.listing import Listing
 
 
 class Forwarder:
     """Makes the kernel forward what one attachment asks for, and stops it again.
 
-    ``tools`` has what the host has, by family. ``seconds`` is how long to wait for a lock.
+    ``seconds`` is how long to wait for a lock.
     """
 
-    def __init__(self, ledger: Ledger, tools: Mapping[int, Iptables], seconds: float) -> None:
+    def __init__(self, ledger: Ledger, backends: BackEnds, seconds: float) -> None:
         self.ledger = ledger
-        self.tools = tools
+        self.backends = backends
         self.seconds = seconds
-        self.gate = Gate(ledger=ledger)
         self.entry: Entry | None = None
-        self._before: Record | None = None
 
     def keep(self) -> tuple[int, ...]:
         """Return the descriptors that children should inherit."""
         return (self.entry.file,) if self.entry else ()
 
-    def preflight(self) -> None:
+    def preflight(self, backend: str) -> None:
         """Complain if rules could not be made now, without starting a program."""
-        if not self.tools:
-            self._tools(IPV4)
+        self._backend(backend).preflight()
         os.close(self._lock())
 
     def register(self, record: Record) -> None:
@@ -93,68 +78,66 @@ class Forwarder:
         A port that somebody has is decided by the policy; rules of those who lose it go in the same
         transaction. ``RulesUntouchedError`` means that none of it happened.
         """
-        old = self._before = self.entry.record if self.entry else None
+        old = self.entry.record if self.entry else None
         if not record.mappings and not _has_rules(old):
             self._replace_entry(record)
             return []
         file = self._lock()
         try:
-            losers = find_losers(record, self.ledger.owners(record.mappings), policy)
+            step, notices = self._decide(Transition(before=old, after=record), policy)
             if old is not None:
                 # Before its record is replaced: no other tells of ports it does not ask for again.
                 self.ledger.release(old)
-            self._replace_entry(record)
-            self._commit(record, old, losers, policy)
+            # What it had stays on record until it is gone.
+            self._replace_entry(record.but(earlier=old) if _has_rules(old) else record)
+            self._commit(step)
             self.ledger.claim(record)
-            for loser in losers:
-                self.ledger.write(loser.rest()).close()
-            self.gate.open(record)
-            self.gate.shut(*changes.find_relieved(record, old, losers))
+            for each in step.others:
+                self.ledger.write(each.after).close()
+            if _has_rules(old):
+                self._replace_entry(record)
         except OSError as error:
             raise self._io_failure(error) from error
         finally:
             os.close(file)
-        notices = [takeover_notice(record, loser) for loser in losers]
         return notices + _forget_flows(record, leaving=False)
 
-    def _commit(
-        self, record: Record, old: Record | None, losers: Sequence[Loser], policy: str
-    ) -> None:
-        """Make the kernel agree table by table.
+    def _decide(self, own: Transition, policy: str) -> tuple[Step, list[str]]:
+        """Return what is to be committed and what is worth telling of it.
 
-        What an earlier table holds when a later one refuses is the caller's to sweep, as after any
-        failure but ``RulesUntouchedError``.
+        Raises ``RulesUntouchedError`` if a port is taken.
         """
-        raised = self._specific_tags([record], record.attachment)
-        concerned = [loser.record.attachment for loser in losers]
-        known = frozenset([*raised, *[tag_of(each) for each in concerned]])
-        exposed = changes.find_exposed(record, old, losers)
-        self.gate.shut(*exposed)  # Before their guards go.
-        for number, change in enumerate(changes.plan_changes(record, old, losers, raised)):
+        record = own.after
+        contest = self.ledger.contest(record.mappings)
+        step = Step(own=own, raised=_specific_tags(contest, record.attachment), policy=policy)
+        if not contest.owners:
+            return step, []
+        from mesos_cni_port_mapper.netfilter.conflicts import find_losers, takeover_notice
+
+        losers = find_losers(record, contest.owners, policy)
+        return (
+            step.but(others=tuple([each.transition() for each in losers])),
+            [takeover_notice(record, each) for each in losers],
+        )
+
+    def _commit(self, step: Step) -> None:
+        """Have each back end do its part, and loopback let out while its guard stands.
+
+        What one holds when a later one fails is the caller's to sweep, as after any failure but
+        ``RulesUntouchedError``.
+        """
+        exposed = changes.find_exposed(step)
+        self._shut(exposed)
+        for number, (backend, part) in enumerate(changes.split_by_backend(step)):
             try:
-                self._change(change, known, policy)
+                self._backend(backend).apply(part)
             except RulesUntouchedError as error:
-                if number == 0:
-                    self.gate.open(*exposed)
-                    raise
-                raise CniError(error.code, error.msg, error.details) from error
-
-    def _change(self, change: Change, known: frozenset[str], policy: str) -> None:
-        plan = change.plan
-        tools = self._tools(plan.family)
-
-        def check(listing: Listing) -> None:
-            if policy in (FAIL, STRICT):
-                from mesos_cni_port_mapper.netfilter.foreign import refuse_taken
-
-                refuse_taken(listing, plan, known, strict=policy == STRICT)
-
-        if change.afresh and policy != STRICT:
-            tools.install(plan, self.ledger.known_chains(plan), check)
-        else:
-            gone = tools.agree([*change.others, plan], change.raised, check)
-            self.ledger.forget_chains(plan, gone)
-        self.ledger.note_chains(plan)
+                if number:
+                    raise CniError(error.code, error.msg, error.details) from error
+                self._open_gate(exposed)
+                raise
+        self._open_gate([each.after for each in step.transitions()])
+        self._shut(changes.find_relieved(step))
 
     def withdraw(self, attachment: Attachment, chain: str) -> None:
         """Remove every rule of an attachment and give up its ports; nothing there is success.
@@ -162,14 +145,17 @@ class Forwarder:
         Ports it was about to take from others go back to them.
         """
         record = self.entry.record if self.entry else None
-        if record is not None and not record.mappings:
+        if record is not None and not (record.mappings or record.earlier):
             return
-        if not self.tools and self.entry is None:
+        if self.entry is None and not self.backends.usable():
             # Rules cannot exist that no tool here could have made and no record tells of.
             return
         file = self._lock_if_there_is_state()
         try:
-            self._sweep(attachment, chain, record)
+            if record is None:
+                self._remove(attachment, chain)
+            else:
+                self._leave(record)
         except OSError as error:
             raise self._io_failure(error) from error
         finally:
@@ -179,43 +165,33 @@ class Forwarder:
             for notice in _forget_flows(record, leaving=True):
                 stderr.say(notice)
 
-    def _sweep(self, attachment: Attachment, chain: str, record: Record | None) -> None:
+    def _leave(self, record: Record) -> None:
         # An ADD that broke off may have taken the rules of others, and not their claims yet.
-        others = self._others_with_ports_of(record) if record else []
-        tables = self._tables_to_leave(record, others)
-        # Before its guard goes.
-        if record is not None:
-            self.gate.shut(record)
-        elif (IPV4, RAW) in tables:
-            self.gate.shut_unrecorded(self._tools(IPV4).listing(NAT), tag_of(attachment))
-        raised = self._specific_tags(others, attachment)
-        for plan in reversed(plan_leaving(attachment, chain, tables)):
-            table = (plan.family, plan.table)
-            gone = self._tools(plan.family).agree([*changes.plans_of(others, table), plan], raised)
-            self.ledger.forget_chains(plan, gone)
-        self.gate.open(*others)
-        if record is not None:
-            self.ledger.release(record)
+        contest = self.ledger.contest(record.mappings)
+        others = [each for each, _ in contest.owners if each.attachment != record.attachment]
+        mappings = [item for each in others for item in each.mappings]
+        step = Step(
+            own=Transition(before=record, after=changes.without(record)),
+            others=tuple([Transition(before=each, after=each) for each in others]),
+            raised=_specific_tags(self.ledger.contest(mappings), record.attachment),
+        )
+        self._commit(step)
+        self.ledger.release(record)
 
-    def _specific_tags(self, records: Sequence[Record], but: Attachment) -> list[str]:
-        """Return the tags of others who ask for one address where ``records`` ask for all."""
-        mappings = [item for record in records for item in record.mappings]
-        owners = self.ledger.specific_owners(mappings)
-        return [tag_of(owner.attachment) for owner in owners if owner.attachment != but]
+    def _remove(self, attachment: Attachment, chain: str) -> None:
+        """Remove what bears an attachment's tag: nothing is on record of it."""
+        usable = self.backends.usable()
+        if not usable:
+            self._backend(IPTABLES).preflight()
+        for backend in usable:
+            tools = self._backend(backend)
+            own, others = tools.local_targets(attachment)
+            if own:
+                from mesos_cni_port_mapper.netfilter.gate import Gate
 
-    def _others_with_ports_of(self, record: Record) -> list[Record]:
-        owners = self.ledger.owners(record.mappings)
-        return [owner for owner, _ in owners if owner.attachment != record.attachment]
-
-    def _tables_to_leave(
-        self, record: Record | None, others: Sequence[Record]
-    ) -> list[tuple[int, str]]:
-        """Return where rules of an attachment can be: by its record, else anywhere."""
-        if record is not None:
-            # What an earlier ADD made goes too when the record of a later one has taken its place.
-            earlier = [self._before] if self._before is not None else []
-            return changes.tables_of_all([record, *others, *earlier])
-        return [table for table in TABLES if table[0] in self.tools]
+                # Before its guard goes.
+                Gate(ledger=self.ledger).shut_unrecorded(own, others)
+            tools.remove(attachment, chain)
 
     def close(self, forget: Attachment | None = None) -> None:
         """Give the record's lock back, and forget an attachment of which nothing is left."""
@@ -231,25 +207,29 @@ class Forwarder:
 
     def differences(self, record: Record) -> list[str]:
         """Name everything in which the kernel differs from what a record asks for."""
-        from mesos_cni_port_mapper.netfilter.differences import name_differences
+        from mesos_cni_port_mapper.linux import sysctl
 
-        found = []
-        for plan in plan_forwarding(record.wish()):
-            found += name_differences(self._tools(plan.family).listing(plan.table), plan)
+        found = self._backend(record.backend).differences(record)
         if record.local_interface and not sysctl.has_route_localnet(record.local_interface):
             found.append(f"off: net.ipv4.conf.{record.local_interface}.route_localnet")
         return found
 
-    def _tools(self, family: int) -> Iptables:
-        tools = self.tools.get(family)
-        if tools is None:
-            name = {IPV4: "iptables", IPV6: "ip6tables"}[family]
-            raise RulesUntouchedError(
-                RULES_FAILED,
-                f"{name}-restore and {name}-save are not installed",
-                "looked in PATH, /usr/sbin and /sbin; install the package iptables",
-            )
-        return tools.but(keep=self.keep())
+    def _backend(self, name: str) -> BackEnd:
+        return self.backends.get(name, self.ledger, self.keep())
+
+    def _open_gate(self, records: Sequence[Record]) -> None:
+        self._gate(records, opens=True)
+
+    def _shut(self, records: Sequence[Record]) -> None:
+        self._gate(records, opens=False)
+
+    def _gate(self, records: Sequence[Record], *, opens: bool) -> None:
+        local = [record for record in records if record.local_interface]
+        if local:
+            from mesos_cni_port_mapper.netfilter.gate import Gate
+
+            gate = Gate(ledger=self.ledger)
+            (gate.open if opens else gate.shut)(*local)
 
     def _open(self, attachment: Attachment) -> Entry | None:
         try:
@@ -309,5 +289,10 @@ def _forget_flows(record: Record, *, leaving: bool) -> list[str]:
     return []
 
 
+def _specific_tags(contest: Contest, but: Attachment) -> tuple[str, ...]:
+    """Return the tags of others who ask for one address where all are asked for."""
+    return tuple([tag_of(each.attachment) for each in contest.specific if each.attachment != but])
+
+
 def _has_rules(record: Record | None) -> bool:
-    return record is not None and bool(record.mappings)
+    return record is not None and bool(record.mappings or record.earlier)

@@ -37,11 +37,13 @@ class Gate(Value):
             if interface and self.ledger.keep_loopback_in(interface, record.attachment):
                 _set(interface, on=False)
 
-    def shut_unrecorded(self, listing: Listing, tag: str) -> None:
-        """Keep it in where rules of a tag alone, whose record is lost, would let it out."""
+    def shut_unrecorded(self, own: set[str], others: set[str]) -> None:
+        """Keep it in where one whose record is lost, and nobody else, let it out.
+
+        ``own`` are the addresses its ports of loopback lead to, ``others`` everybody else's.
+        """
         from mesos_cni_port_mapper.linux.netlink import route_interface
 
-        own, others = find_local_targets(listing, tag)
         needed = {route_interface(address) for address in others}
         for interface in {route_interface(address) for address in own} - needed - {""}:
             _set(interface, on=False)

@@ -55,6 +55,16 @@ class Entry:
         os.close(self.file)
 
 
+class Contest(Value):
+    """Who claims ports: ``owners`` the same ones, each with its mappings concerned.
+
+    ``specific`` claim, of one host address, what is asked for on all of them.
+    """
+
+    owners: tuple[tuple[Record, list[PortMapping]], ...]
+    specific: tuple[Record, ...]
+
+
 class Ledger(Value):
     """The state directory of one network namespace. Methods raise ``OSError``."""
 
@@ -119,29 +129,22 @@ class Ledger(Value):
         """Remove an attachment's record."""
         files.remove_with_scratch(self._path_of(attachment))
 
-    def owners(self, mappings: Iterable[PortMapping]) -> list[tuple[Record, list[PortMapping]]]:
-        """Return the records that claim ports of ``mappings``, each with its mappings concerned."""
-        contested: dict[str, set[Port]] = {}
+    def contest(self, mappings: Iterable[PortMapping]) -> Contest:
+        """Return who claims what ``mappings`` ask for."""
+        same: dict[str, set[Port]] = {}
+        narrower: dict[str, set[Port]] = {}
         for block, ports in _by_block(mappings).items():
             claims = self._claims(block)
             for port in ports:
-                owner = claims.get(str(port[1]), {}).get(_address_in(port))
-                if owner:
-                    contested.setdefault(owner, set()).add(port)
-        return self._records_with(contested)
-
-    def specific_owners(self, mappings: Iterable[PortMapping]) -> list[Record]:
-        """Return the records that claim, of one host address, what ``mappings`` ask for on all."""
-        found: dict[str, set[Port]] = {}
-        for block, ports in _by_block(mappings).items():
-            claims = self._claims(block)
-            for port in ports:
-                if port[3]:
-                    continue
                 for address, owner in claims.get(str(port[1]), {}).items():
-                    if address not in ANY.values() and (":" in address) == (port[2] == 6):
-                        found.setdefault(owner, set()).add((*port[:3], address))
-        return [record for record, _ in self._records_with(found)]
+                    if address == _address_in(port):
+                        same.setdefault(owner, set()).add(port)
+                    elif not port[3] and _is_narrower(address, port):
+                        narrower.setdefault(owner, set()).add((*port[:3], address))
+        return Contest(
+            owners=tuple(self._records_with(same)),
+            specific=tuple([record for record, _ in self._records_with(narrower)]),
+        )
 
     def _records_with(
         self, contested: Mapping[str, set[Port]]
@@ -235,3 +238,7 @@ def _by_block(mappings: Iterable[PortMapping]) -> dict[str, list[Port]]:
 
 def _address_in(port: Port) -> str:
     return port[3] or ANY[port[2]]
+
+
+def _is_narrower(address: str, port: Port) -> bool:
+    return address not in ANY.values() and (":" in address) == (port[2] == 6)

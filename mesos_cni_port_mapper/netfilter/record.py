@@ -22,7 +22,8 @@ class Record(Value):
     made, with them: rules can exist only for mappings that are on record. ``addresses`` are the
     container's, one of a family and each with its prefix length. ``delegate_versions`` are those
     agreed on with the delegates, "" for none named. ``local_interface`` is the one towards the
-    container by which loopback was let out.
+    container by which loopback was let out. ``earlier`` is the record that this one takes the place
+    of, for as long as rules of it may be left.
     """
 
     attachment: Attachment
@@ -37,6 +38,7 @@ class Record(Value):
     delegate_versions: tuple[str, ...] = ()
     local_interface: str = ""
     backend: str = "iptables"
+    earlier: Record | None = None
 
     def wish(self) -> Wish:
         """Return what the planner is asked for."""
@@ -52,7 +54,11 @@ class Record(Value):
 
 def encode_record(record: Record) -> bytes:
     """Return the record as it stands in its file."""
-    document = {
+    return codec.encode(_document_of(record)) + b"\n"
+
+
+def _document_of(record: Record) -> dict[str, Any]:
+    document: dict[str, Any] = {
         "network": record.attachment.network,
         "containerID": record.attachment.container_id,
         "ifname": record.attachment.ifname,
@@ -71,43 +77,50 @@ def encode_record(record: Record) -> bytes:
         "localInterface": record.local_interface,
         "backend": record.backend,
     }
-    return codec.encode(document) + b"\n"
+    if record.earlier is not None:
+        document["earlier"] = _document_of(record.earlier)
+    return document
 
 
 def decode_record(data: bytes) -> Record | None:
     """Return the record a file holds, or nothing when it is not one: never trust, never fail."""
     try:
-        document: dict[str, Any] = codec.decode(data)
-        return Record(
-            attachment=Attachment(
-                network=_text(document["network"]),
-                container_id=_text(document["containerID"]),
-                ifname=_text(document["ifname"]),
-            ),
-            chain=_text(document["chain"]),
-            netns=_text(document["netns"]),
-            boot_id=_text(document["bootID"]),
-            mount_namespace=int(document["mountNamespace"]),
-            mappings=tuple(
-                [
-                    PortMapping(
-                        protocol=_text(protocol),
-                        host_address=_text(host_address),
-                        host_port=int(host_port),
-                        container_port=int(container_port),
-                    )
-                    for protocol, host_address, host_port, container_port in document["mappings"]
-                ]
-            ),
-            excluded_devices=_texts(document["excludedDevices"]),
-            traffic=_decode_traffic(document["traffic"]),
-            addresses=tuple([_address(item) for item in document["addresses"]]),
-            delegate_versions=_texts(document["delegateVersions"]),
-            local_interface=_text(document["localInterface"]),
-            backend=_text(document["backend"]),
-        )
-    except (ValueError, KeyError, TypeError, AttributeError):
+        return _record_of(codec.decode(data))
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
+
+
+def _record_of(document: dict[str, Any]) -> Record:
+    earlier = document.get("earlier")
+    return Record(
+        attachment=Attachment(
+            network=_text(document["network"]),
+            container_id=_text(document["containerID"]),
+            ifname=_text(document["ifname"]),
+        ),
+        chain=_text(document["chain"]),
+        netns=_text(document["netns"]),
+        boot_id=_text(document["bootID"]),
+        mount_namespace=int(document["mountNamespace"]),
+        mappings=tuple(
+            [
+                PortMapping(
+                    protocol=_text(protocol),
+                    host_address=_text(host_address),
+                    host_port=int(host_port),
+                    container_port=int(container_port),
+                )
+                for protocol, host_address, host_port, container_port in document["mappings"]
+            ]
+        ),
+        excluded_devices=_texts(document["excludedDevices"]),
+        traffic=_decode_traffic(document["traffic"]),
+        addresses=tuple([_address(item) for item in document["addresses"]]),
+        delegate_versions=_texts(document["delegateVersions"]),
+        local_interface=_text(document["localInterface"]),
+        backend=_text(document["backend"]),
+        earlier=None if earlier is None else _record_of(earlier),
+    )
 
 
 def _decode_traffic(document: dict[str, Any]) -> Traffic:

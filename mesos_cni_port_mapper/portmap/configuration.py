@@ -7,7 +7,7 @@ parsed apart (``parse_forwarding``), so that a mapping that went wrong cannot ke
 from __future__ import annotations
 
 from mesos_cni_port_mapper.cni import version as versions
-from mesos_cni_port_mapper.cni.errors import INCOMPATIBLE_VERSION
+from mesos_cni_port_mapper.cni.errors import INCOMPATIBLE_VERSION, UNSUPPORTED_VALUE
 from mesos_cni_port_mapper.cni.fields import Section, refuse, shown
 from mesos_cni_port_mapper.cni.names import is_device_pattern, is_plugin_type
 from mesos_cni_port_mapper.portmap.chains import find_fault
@@ -26,6 +26,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+BACK_ENDS = IPTABLES, LIBIPTC, NFTABLES = "iptables", "libiptc", "nftables"
+"""What can make the kernel agree with a plan, as ``backend`` names it."""
+
 DEFAULT_STATE_DIRECTORY = "/run/mesos-cni-port-mapper"
 
 
@@ -40,7 +43,8 @@ class Timeouts(Value):
 class Configuration(Value):
     """What every command needs to know.
 
-    Without ``delegates`` the container is attached already, by whatever made ``prevResult``.
+    Without ``delegates`` the container is attached already, by whatever made ``prevResult``. A
+    ``backend`` of "" is whichever the host has.
     """
 
     name: str
@@ -48,6 +52,7 @@ class Configuration(Value):
     delegates: tuple[dict[str, Any], ...]
     state_directory: str
     timeouts: Timeouts
+    backend: str = ""
 
 
 class Forwarding(Value):
@@ -80,6 +85,7 @@ def parse_configuration(netconf: dict[str, Any]) -> Configuration:
             lock=timeouts.seconds("lock", 15.0),
             tools=timeouts.seconds("tools", 30.0),
         ),
+        backend=_parse_backend(section),
     )
 
 
@@ -99,6 +105,13 @@ def parse_forwarding(netconf: dict[str, Any]) -> Forwarding:
         # Mesos offers a port again before the container that had it is gone.
         policy=parse_policy(section, TAKEOVER if wanted.by_mesos else FAIL),
     )
+
+
+def _parse_backend(section: Section) -> str:
+    backend = section.string("backend", "")
+    if backend not in ("", *BACK_ENDS):
+        refuse("backend", f"{shown(backend)} is none of {', '.join(BACK_ENDS)}", UNSUPPORTED_VALUE)
+    return backend
 
 
 def _parse_chain(section: Section) -> str:

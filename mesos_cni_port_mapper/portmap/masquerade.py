@@ -35,9 +35,7 @@ def rules_of(
     traffic: Traffic, address: str, network: str, at_loopback: bool, tag: str
 ) -> tuple[Rule, ...]:
     """Plan the rules that hide sources of what goes to an ``address``, as in "192.0.2.2/32"."""
-    sources = _hidden_sources(traffic, network)
-    if at_loopback and not traffic.masquerade_all:
-        sources.append(loopback.NETWORK)
+    sources = hidden_sources(traffic, network, at_loopback)
     if not sources or traffic.mark_chain:
         return ()
     rule = Rule(target=Masquerade(), destination=address, tag=tag)
@@ -50,12 +48,26 @@ def marks_of(traffic: Traffic, forward: Rule, network: str) -> list[Rule]:
     """Plan what stands before a mapping's rule to mark what is to be masqueraded."""
     if not (traffic.mark or traffic.mark_chain):
         return []
-    sources = [network] if network == loopback.NETWORK else _hidden_sources(traffic, network)
+    sources = marked_sources(traffic, network)
     target = Jump(chain=traffic.mark_chain) if traffic.mark_chain else Mark(bits=traffic.mark)
     return [forward.but(target=target, source=source) for source in sources]
 
 
-def _hidden_sources(traffic: Traffic, network: str) -> list[str]:
+def hidden_sources(traffic: Traffic, network: str, at_loopback: bool) -> list[str]:
+    """Return the networks whose addresses are hidden from a container in ``network``.
+
+    "" stands for all of them; ``at_loopback`` says that it has ports there.
+    """
+    sources = marked_sources(traffic, network)
+    if at_loopback and not traffic.masquerade_all:
+        sources.append(loopback.NETWORK)
+    return sources
+
+
+def marked_sources(traffic: Traffic, network: str) -> list[str]:
+    """Return the networks whose packets are marked, where marks are wanted; "" is all of them."""
+    if network == loopback.NETWORK:
+        return [network]
     if traffic.masquerade_all:
         return [""]
     return [network] if traffic.snat else []

@@ -134,7 +134,7 @@ def tables_of(wish: Wish) -> tuple[tuple[int, str], ...]:
         mappings = of_family(wish.mappings, endpoint.family)
         if mappings:
             used.append((endpoint.family, NAT))
-        if endpoint.family == IPV4 and _local_of(wish, mappings):
+        if endpoint.family == IPV4 and local_mappings(wish, mappings):
             used.append((IPV4, RAW))
     return tuple([table for table in TABLES if table in used])
 
@@ -167,8 +167,8 @@ def _chain(name: str, family: int, table: str, rules: Sequence[Rule] = ()) -> Ch
 def _plan_family(wish: Wish, endpoint: Endpoint, mappings: Sequence[PortMapping]) -> list[Plan]:
     family, tag = endpoint.family, tag_of(wish.attachment)
     # The kernel has no route_localnet for ::1.
-    local = _local_of(wish, mappings) if family == IPV4 else []
-    outer = [item for item in mappings if not loopback.is_loopback(item.host_address)]
+    local = local_mappings(wish, mappings) if family == IPV4 else []
+    outer = outer_mappings(mappings)
     rules = {
         wish.chain: [rule for run in runs_of(outer) for rule in _rules_of(run, wish, endpoint)],
         loopback.chain_name(wish.chain): [
@@ -186,8 +186,14 @@ def _plan_family(wish: Wish, endpoint: Endpoint, mappings: Sequence[PortMapping]
     return plans
 
 
-def _local_of(wish: Wish, mappings: Sequence[PortMapping]) -> list[PortMapping]:
+def local_mappings(wish: Wish, mappings: Sequence[PortMapping]) -> list[PortMapping]:
+    """Return the mappings that are for loopback, whether or not they are for others too."""
     return [item for item in mappings if loopback.is_asked_for(item, wish.traffic)]
+
+
+def outer_mappings(mappings: Sequence[PortMapping]) -> list[PortMapping]:
+    """Return the mappings that are for the host's other addresses."""
+    return [item for item in mappings if not loopback.is_loopback(item.host_address)]
 
 
 def _rules_of(run: PortRun, wish: Wish, endpoint: Endpoint) -> list[Rule]:

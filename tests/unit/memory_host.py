@@ -7,12 +7,14 @@ import pytest
 
 from mesos_cni_port_mapper.cni.errors import CniError
 from mesos_cni_port_mapper.linux import sysctl
-from mesos_cni_port_mapper.netfilter import conntrack
+from mesos_cni_port_mapper.netfilter import conntrack, existing
+from mesos_cni_port_mapper.netfilter.backends import BackEnds
 from mesos_cni_port_mapper.netfilter.conntrack import Flush
 from mesos_cni_port_mapper.netfilter.forwarder import Forwarder
 from mesos_cni_port_mapper.netfilter.iptables import Iptables
 from mesos_cni_port_mapper.netfilter.ledger import Ledger
 from mesos_cni_port_mapper.netfilter.record import Record, decode_record
+from mesos_cni_port_mapper.portmap.configuration import BACK_ENDS, IPTABLES
 from mesos_cni_port_mapper.portmap.listing import Listing
 from mesos_cni_port_mapper.portmap.mapping import PortMapping
 from mesos_cni_port_mapper.portmap.plan import TABLES
@@ -56,6 +58,14 @@ class TableTools(Iptables):
         return SPOKEN[f"{self.family} {table}"]
 
 
+class MemoryBackEnds(BackEnds):
+    """What a host has that works in memory: iptables, or with no tools nothing."""
+
+    def __init__(self, tools: dict[int, Iptables]) -> None:
+        super().__init__({}, 1)
+        self._found = {name: tools if name == IPTABLES else {} for name in BACK_ENDS}
+
+
 class MemoryHost:
     """Tables and a state directory, and the forwarders of one invocation after the other.
 
@@ -86,6 +96,7 @@ class MemoryHost:
             (directory / interface).write_text("0")
         monkeypatch.setattr(sysctl, "_path", lambda interface: f"{directory}/{interface}")
         monkeypatch.setattr(conntrack, "apply", self.flushes.extend)
+        monkeypatch.setattr(existing, "has_table", lambda *_: True)
 
     @property
     def nat(self) -> MemoryTable:
@@ -93,7 +104,7 @@ class MemoryHost:
         return self.tables[IPV4, NAT]
 
     def forwarder(self, seconds: float = 1) -> Forwarder:
-        return Forwarder(self.ledger, self.tools, seconds)
+        return Forwarder(self.ledger, MemoryBackEnds(self.tools), seconds)
 
     def add(self, record: Record, policy: str = TAKEOVER) -> list[str]:
         forwarder = self.forwarder()

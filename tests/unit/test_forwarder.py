@@ -7,6 +7,7 @@ import pytest
 from mesos_cni_port_mapper.netfilter.ledger import Ledger
 from tests.unit.memory_host import MemoryHost, record
 from tests.unit.memory_table import MemoryTable
+from tests.unit.wishes import owners
 
 
 @pytest.fixture
@@ -85,7 +86,7 @@ def test_a_repeated_add_replaces_its_own_rules_and_claims(host: MemoryHost) -> N
 
     assert host.told() == ["list", "committed -D"]
     assert (host.tags, host.records) == (["a"], [record("a", 3)])
-    assert host.ledger.owners(record("x", 1, 2).mappings) == []
+    assert owners(host.ledger, record("x", 1, 2).mappings) == []
 
 
 def test_a_repeated_add_does_not_take_its_own_ports_over(host: MemoryHost) -> None:
@@ -126,7 +127,7 @@ def test_a_loser_of_everything_leaves_no_rule_and_can_be_deleted(host: MemoryHos
 
     assert host.told() == []
     assert (host.tags, host.records) == (["b"], [record("b", 1)])
-    assert host.ledger.owners(record("x", 1).mappings) == [
+    assert owners(host.ledger, record("x", 1).mappings) == [
         (record("b", 1), list(record("b", 1).mappings))
     ]
 
@@ -148,7 +149,7 @@ def test_leaving_removes_rules_claims_and_record(host: MemoryHost) -> None:
     host.delete(record("a"))
 
     assert (host.tags, host.records) == (["b"], [record("b", 2)])
-    assert host.ledger.owners(record("x", 1).mappings) == []
+    assert owners(host.ledger, record("x", 1).mappings) == []
 
 
 def test_leaving_twice_is_leaving_once(host: MemoryHost) -> None:

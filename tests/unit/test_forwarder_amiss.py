@@ -9,8 +9,10 @@ from mesos_cni_port_mapper.cni.errors import RULES_FAILED, CniError
 from mesos_cni_port_mapper.linux.lock import is_held
 from mesos_cni_port_mapper.netfilter.forwarder import Forwarder
 from mesos_cni_port_mapper.netfilter.outcome import RulesUntouchedError
+from mesos_cni_port_mapper.portmap.configuration import IPTABLES
 from tests.unit.children import in_child
-from tests.unit.memory_host import MemoryHost, record
+from tests.unit.memory_host import MemoryBackEnds, MemoryHost, record
+from tests.unit.wishes import owners
 
 
 @pytest.fixture
@@ -39,7 +41,7 @@ def test_leaving_finds_rules_whose_record_is_garbage(host: MemoryHost, garbage: 
 
 
 def test_without_tools_and_record_there_is_nothing_to_leave(host: MemoryHost) -> None:
-    forwarder = Forwarder(host.ledger, {}, 1)
+    forwarder = Forwarder(host.ledger, MemoryBackEnds({}), 1)
 
     forwarder.resume(record("a").attachment)
     forwarder.withdraw(record("a").attachment, "CHAIN")
@@ -50,7 +52,7 @@ def test_without_tools_and_record_there_is_nothing_to_leave(host: MemoryHost) ->
 
 def test_without_tools_rules_on_record_cannot_be_left(host: MemoryHost) -> None:
     host.add(record("a", 1))
-    forwarder = Forwarder(host.ledger, {}, 1)
+    forwarder = Forwarder(host.ledger, MemoryBackEnds({}), 1)
     forwarder.resume(record("a").attachment)
 
     with pytest.raises(RulesUntouchedError) as failure:
@@ -66,11 +68,11 @@ def test_without_tools_rules_on_record_cannot_be_left(host: MemoryHost) -> None:
 
 def test_a_preflight_misses_the_tools(host: MemoryHost) -> None:
     with pytest.raises(RulesUntouchedError, match="not installed"):
-        Forwarder(host.ledger, {}, 1).preflight()
+        Forwarder(host.ledger, MemoryBackEnds({}), 1).preflight(IPTABLES)
 
 
 def test_a_preflight_touches_nothing(host: MemoryHost) -> None:
-    host.forwarder().preflight()
+    host.forwarder().preflight(IPTABLES)
 
     assert host.told() == []
     assert not is_held(f"{host.ledger.directory}/lock")
@@ -84,7 +86,7 @@ def test_a_batch_that_did_not_take_place_leaves_other_claims_alone(host: MemoryH
         host.add(record("b", 1, 2))
 
     assert host.tags == ["a"]
-    assert host.ledger.owners(record("x", 1, 2).mappings) == [
+    assert owners(host.ledger, record("x", 1, 2).mappings) == [
         (record("a", 1), list(record("a", 1).mappings))
     ]
 
@@ -126,7 +128,7 @@ def test_a_ledger_that_is_locked_asks_to_try_again(host: MemoryHost) -> None:
 
     def work() -> tuple[int, str, str]:
         with pytest.raises(RulesUntouchedError) as failure:
-            host.forwarder(0.05).preflight()
+            host.forwarder(0.05).preflight(IPTABLES)
         return failure.value.code, failure.value.msg, failure.value.details
 
     told = in_child(work)

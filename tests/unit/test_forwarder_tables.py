@@ -13,7 +13,7 @@ from mesos_cni_port_mapper.portmap.rule import IPV4, IPV6, NAT, RAW
 from mesos_cni_port_mapper.portmap.traffic import Traffic
 from tests.unit.memory_host import MemoryHost, record, record_of, tags_in
 from tests.unit.memory_table import MemoryTable
-from tests.unit.wishes import mapping
+from tests.unit.wishes import mapping, owners
 
 
 @pytest.fixture
@@ -147,7 +147,7 @@ def test_a_loser_keeps_the_family_that_nobody_takes(host: MemoryHost) -> None:
     host.add(record_of("b", mapping(1, host_address="0.0.0.0")))
 
     assert tags(host) == {"raw": set(), "v4": {"b"}, "v6": {"a"}}
-    assert host.ledger.owners([mapping(1, host_address="::")]) == [
+    assert owners(host.ledger, [mapping(1, host_address="::")]) == [
         (
             dual("a").but(mappings=(mapping(1, host_address="::"),)),
             [mapping(1, host_address="::")],
@@ -287,3 +287,22 @@ def test_the_way_out_of_loopback_is_found_by_the_rules_that_lead_there() -> None
     found = find_local_targets(parse_listing(text.encode()), "own")
 
     assert found == ({"192.0.2.2"}, {"192.0.2.3"})
+
+
+def test_what_a_repeated_add_that_was_killed_did_not_remove_goes_with_it(host: MemoryHost) -> None:
+    host.add(dual("a", 1))
+    host.fail(CniError(RULES_FAILED, "killed"))
+    with pytest.raises(CniError, match="killed"):
+        host.add(record("a", 2))
+    assert [each.earlier for each in host.records if each] == [dual("a", 1)]
+
+    host.delete(record("a"))
+
+    assert is_pristine(host)
+
+
+def test_a_repeated_add_that_worked_leaves_no_earlier_record(host: MemoryHost) -> None:
+    host.add(dual("a", 1))
+    host.add(record("a", 2))
+
+    assert host.records == [record("a", 2)]

@@ -10,7 +10,7 @@ from mesos_cni_port_mapper.netfilter.ledger import Ledger
 from mesos_cni_port_mapper.netfilter.record import Record
 from mesos_cni_port_mapper.portmap.attachment import Attachment, record_name
 from mesos_cni_port_mapper.portmap.mapping import PortMapping
-from tests.unit.wishes import mapping
+from tests.unit.wishes import mapping, owners
 
 
 def record(container_id: str, *mappings: PortMapping) -> Record:
@@ -155,7 +155,7 @@ def test_claims_are_kept_in_a_file_for_each_protocol_and_256_ports(ledger: Ledge
 def test_the_owners_of_ports_are_found_with_the_mappings_it_is_about(ledger: Ledger) -> None:
     put(ledger, WEB, OTHER)
 
-    assert ledger.owners([mapping(8080), mapping(9000), mapping(1)]) == [
+    assert owners(ledger, [mapping(8080), mapping(9000), mapping(1)]) == [
         (WEB, [mapping(8080)]),
         (OTHER, [mapping(9000)]),
     ]
@@ -169,14 +169,14 @@ def test_the_owners_of_ports_are_found_with_the_mappings_it_is_about(ledger: Led
 def test_a_port_that_nobody_claims_has_no_owner(ledger: Ledger, item: PortMapping) -> None:
     put(ledger, WEB, OTHER)
 
-    assert ledger.owners([item]) == []
+    assert owners(ledger, [item]) == []
 
 
 SPECIFIC = record("specific", mapping(8080, host_address="198.51.100.1"))
 
 
 @pytest.mark.parametrize(
-    ("address", "owners"),
+    ("address", "found"),
     [
         pytest.param("", [WEB], id="all addresses"),
         pytest.param("0.0.0.0", [WEB], id="those of IPv4"),
@@ -187,12 +187,12 @@ SPECIFIC = record("specific", mapping(8080, host_address="198.51.100.1"))
     ],
 )
 def test_a_port_of_one_address_and_of_all_have_owners_of_their_own(
-    ledger: Ledger, address: str, owners: list[Record]
+    ledger: Ledger, address: str, found: list[Record]
 ) -> None:
     put(ledger, WEB, SPECIFIC)
 
-    assert ledger.owners([mapping(8080, host_address=address)]) == [
-        (owner, [owner.mappings[0]]) for owner in owners
+    assert owners(ledger, [mapping(8080, host_address=address)]) == [
+        (owner, [owner.mappings[0]]) for owner in found
     ]
 
 
@@ -201,7 +201,10 @@ def test_the_families_of_a_port_may_have_two_owners(ledger: Ledger) -> None:
     v6 = record("v6", mapping(8080, host_address="::"))
     put(ledger, v4, v6)
 
-    assert ledger.owners([mapping(8080)]) == [(v4, list(v4.mappings)), (v6, list(v6.mappings))]
+    assert owners(ledger, [mapping(8080)]) == [
+        (v4, list(v4.mappings)),
+        (v6, list(v6.mappings)),
+    ]
 
 
 @pytest.mark.parametrize(
@@ -224,16 +227,16 @@ def test_who_has_a_port_of_one_address_is_found_by_who_asks_for_all(
         record("other", mapping(8081, host_address="198.51.100.1")),
     )
 
-    owners = ledger.specific_owners([mapping(8080, host_address=address)])
+    specific = ledger.contest([mapping(8080, host_address=address)]).specific
 
-    assert [owner.attachment.container_id for owner in owners] == found
+    assert [owner.attachment.container_id for owner in specific] == found
 
 
 def test_a_port_has_one_owner_the_last(ledger: Ledger) -> None:
     thief = record("thief", mapping(8080))
     put(ledger, WEB, thief)
 
-    assert ledger.owners(WEB.mappings) == [
+    assert owners(ledger, WEB.mappings) == [
         (thief, [mapping(8080)]),
         (WEB, [mapping(53, 80, "udp")]),
     ]
@@ -244,7 +247,7 @@ def test_released_ports_have_no_owner(ledger: Ledger) -> None:
 
     ledger.release(WEB)
 
-    assert ledger.owners([*WEB.mappings, *OTHER.mappings]) == [(OTHER, list(OTHER.mappings))]
+    assert owners(ledger, [*WEB.mappings, *OTHER.mappings]) == [(OTHER, list(OTHER.mappings))]
 
 
 def test_the_last_port_of_a_file_takes_it_along(ledger: Ledger) -> None:
@@ -262,21 +265,21 @@ def test_a_port_that_was_lost_is_not_released(ledger: Ledger) -> None:
 
     ledger.release(WEB)
 
-    assert ledger.owners(WEB.mappings) == [(thief, [mapping(8080)])]
+    assert owners(ledger, WEB.mappings) == [(thief, [mapping(8080)])]
 
 
 def test_a_claim_whose_record_is_gone_is_void(ledger: Ledger) -> None:
     put(ledger, WEB, OTHER)
     ledger.forget(WEB.attachment)
 
-    assert ledger.owners([*WEB.mappings, *OTHER.mappings]) == [(OTHER, list(OTHER.mappings))]
+    assert owners(ledger, [*WEB.mappings, *OTHER.mappings]) == [(OTHER, list(OTHER.mappings))]
 
 
 def test_a_claim_whose_record_is_garbage_is_void(ledger: Ledger) -> None:
     put(ledger, WEB)
     path_of(ledger, WEB).write_bytes(b"garbage")
 
-    assert ledger.owners(WEB.mappings) == []
+    assert owners(ledger, WEB.mappings) == []
 
 
 @pytest.mark.parametrize(
@@ -298,10 +301,10 @@ def test_a_claim_whose_record_is_garbage_is_void(ledger: Ledger) -> None:
 def test_a_garbage_claim_is_stepped_over_and_mended(ledger: Ledger, data: bytes) -> None:
     (Path(ledger.directory) / "claims" / "tcp-31").write_bytes(data)
 
-    assert ledger.owners(WEB.mappings) == []
+    assert owners(ledger, WEB.mappings) == []
     ledger.release(WEB)
     put(ledger, WEB)
-    assert ledger.owners(WEB.mappings) == [(WEB, list(WEB.mappings))]
+    assert owners(ledger, WEB.mappings) == [(WEB, list(WEB.mappings))]
 
 
 def test_a_garbage_claim_does_not_cost_its_neighbours(ledger: Ledger) -> None:
@@ -309,7 +312,7 @@ def test_a_garbage_claim_does_not_cost_its_neighbours(ledger: Ledger) -> None:
     path = Path(ledger.directory) / "claims" / "tcp-31"
     path.write_bytes(path.read_bytes().replace(b"{", b'{"8081":5,', 1))
 
-    assert ledger.owners(WEB.mappings) == [(WEB, list(WEB.mappings))]
+    assert owners(ledger, WEB.mappings) == [(WEB, list(WEB.mappings))]
 
 
 def test_a_lock_can_be_taken_where_no_add_has_been(tmp_path: Path) -> None:

@@ -132,6 +132,17 @@ def test_a_record_with_any_field_changed_is_a_record_or_none(key: str, value: An
     assert decoded is None or decode_record(encode_record(decoded)) == decoded
 
 
+def test_a_record_holds_the_one_whose_place_it_takes() -> None:
+    later = RECORD.but(mappings=(), backend="nftables", earlier=RECORD)
+
+    assert decode_record(encode_record(later)) == later
+
+
+@pytest.mark.parametrize("earlier", [{}, [], "x", 1, {**DOCUMENT, "chain": 1}])
+def test_a_record_with_a_wrong_one_inside_is_none(earlier: object) -> None:
+    assert decode_record(json.dumps({**DOCUMENT, "earlier": earlier}).encode()) is None
+
+
 @pytest.mark.parametrize("key", DOCUMENT)
 def test_a_record_without_a_field_is_none(key: str) -> None:
     document = {name: value for name, value in DOCUMENT.items() if name != key}

@@ -1,7 +1,10 @@
 """Attachments and what they wish for, in few words."""
 
+from collections.abc import Iterable
 from typing import Any
 
+from mesos_cni_port_mapper.netfilter.ledger import Ledger
+from mesos_cni_port_mapper.netfilter.record import Record
 from mesos_cni_port_mapper.portmap.attachment import Attachment
 from mesos_cni_port_mapper.portmap.mapping import PortMapping
 from mesos_cni_port_mapper.portmap.plan import Wish, endpoints_of
@@ -31,6 +34,13 @@ def mapping(
         container_port=container_port,
         host_address=host_address,
     )
+
+
+def owners(
+    ledger: Ledger, mappings: Iterable[PortMapping]
+) -> list[tuple[Record, list[PortMapping]]]:
+    """Return who has the same ports, in few words."""
+    return list(ledger.contest(mappings).owners)
 
 
 def wish(

@@ -1,0 +1,82 @@
+"""The back ends there are, and which of them this host can use.
+
+They behave alike: the tests of ``tests/netns/behaviour`` run on each. What an attachment's rules
+were made with is on its record, so that another choice later leaves nothing behind.
+"""
+
+from __future__ import annotations
+
+from mesos_cni_port_mapper.portmap.configuration import IPTABLES, NFTABLES
+from mesos_cni_port_mapper.portmap.rule import IPV4, IPV6
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Protocol
+
+    from mesos_cni_port_mapper.netfilter.changes import Step
+    from mesos_cni_port_mapper.netfilter.iptables import Iptables
+    from mesos_cni_port_mapper.netfilter.ledger import Ledger
+    from mesos_cni_port_mapper.netfilter.record import Record
+    from mesos_cni_port_mapper.portmap.attachment import Attachment
+
+    class BackEnd(Protocol):
+        """What makes the kernel agree with what is on record; methods raise ``CniError``."""
+
+        def preflight(self) -> None:
+            """Complain if no rule could be made, without starting a program."""
+
+        def apply(self, step: Step) -> None:
+            """Carry a step out; ``RulesUntouchedError`` means that none of it happened."""
+
+        def remove(self, attachment: Attachment, chain: str) -> None:
+            """Remove all of an attachment that is not on record."""
+
+        def local_targets(self, attachment: Attachment) -> tuple[set[str], set[str]]:
+            """Return where ports of loopback lead to: an attachment's, and everybody else's."""
+
+        def differences(self, record: Record) -> list[str]:
+            """Name everything in which the kernel differs from what a record asks for."""
+
+
+class BackEnds:
+    """What this host has; ``seconds`` is the deadline of one run of a tool."""
+
+    def __init__(self, environ: Mapping[str, str], seconds: float) -> None:
+        self._environ = environ
+        self._seconds = seconds
+        self._found: dict[str, dict[int, Iptables]] = {}
+
+    def usual(self) -> str:
+        """Return the one that is used where the configuration names none."""
+        return IPTABLES if self.families(IPTABLES) or not self.families(NFTABLES) else NFTABLES
+
+    def families(self, name: str) -> list[int]:
+        """Return the families in which a back end works here."""
+        return list(self._tools(name))
+
+    def usable(self) -> list[str]:
+        """Return those whose rules could be found and removed here."""
+        return [name for name in (IPTABLES,) if self.families(name)]
+
+    def get(self, name: str, ledger: Ledger, keep: tuple[int, ...] = ()) -> BackEnd:
+        """Return a back end; its children inherit the descriptors of ``keep``."""
+        from mesos_cni_port_mapper.netfilter.tables import Tables
+
+        return Tables(tools=self._tools(name), ledger=ledger, keep=keep)
+
+    def _tools(self, name: str) -> dict[int, Iptables]:
+        found = self._found.get(name)
+        if found is None:
+            found = self._found[name] = self._find(name)
+        return found
+
+    def _find(self, name: str) -> dict[int, Iptables]:
+        if name != IPTABLES:
+            return {}
+        from mesos_cni_port_mapper.netfilter.iptables import find_iptables
+
+        tools = {
+            family: find_iptables(family, self._environ, self._seconds) for family in (IPV4, IPV6)
+        }
+        return {family: each for family, each in tools.items() if each}

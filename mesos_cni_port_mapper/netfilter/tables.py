@@ -1,0 +1,117 @@
+"""Rules in the tables that iptables knows: one transaction a table, in their order."""
+
+from __future__ import annotations
+
+from mesos_cni_port_mapper.cni.errors import RULES_FAILED, CniError
+from mesos_cni_port_mapper.netfilter import changes
+from mesos_cni_port_mapper.netfilter.outcome import RulesUntouchedError
+from mesos_cni_port_mapper.portmap.attachment import tag_of
+from mesos_cni_port_mapper.portmap.plan import TABLES, plan_forwarding, plan_leaving
+from mesos_cni_port_mapper.portmap.rule import IPV4, IPV6, NAT, RAW
+from mesos_cni_port_mapper.portmap.traffic import FAIL, STRICT
+from mesos_cni_port_mapper.value import Value
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from mesos_cni_port_mapper.netfilter.changes import Change, Step
+    from mesos_cni_port_mapper.netfilter.iptables import Iptables
+    from mesos_cni_port_mapper.netfilter.ledger import Ledger
+    from mesos_cni_port_mapper.netfilter.record import Record
+    from mesos_cni_port_mapper.portmap.attachment import Attachment
+    from mesos_cni_port_mapper.portmap.listing import Listing
+
+
+class Tables(Value):
+    """The back ends whose rules are iptables' own; ``tools`` has what the host has, by family.
+
+    ``keep`` are file descriptors that every run of a tool inherits.
+    """
+
+    tools: Mapping[int, Iptables]
+    ledger: Ledger
+    missing: str = "iptables-restore and iptables-save"
+    keep: tuple[int, ...] = ()
+
+    def families(self) -> tuple[int, ...]:
+        """Return the families that rules can be made for."""
+        return tuple([family for family in (IPV4, IPV6) if family in self.tools])
+
+    def preflight(self) -> None:
+        """Complain if no rule could be made, without starting a program."""
+        if not self.tools:
+            self._tools(IPV4)
+
+    def apply(self, step: Step) -> None:
+        """Make the tables agree with a step, one by one.
+
+        ``RulesUntouchedError`` means that none of it happened. What an earlier table holds when a
+        later one refuses is the caller's to sweep, as after any other failure.
+        """
+        for number, change in enumerate(changes.plan_changes(step)):
+            try:
+                self._change(change, step)
+            except RulesUntouchedError as error:
+                if number == 0:
+                    raise
+                raise CniError(error.code, error.msg, error.details) from error
+
+    def _change(self, change: Change, step: Step) -> None:
+        plan = change.plan
+        tools = self._tools(plan.family)
+
+        def check(listing: Listing) -> None:
+            if step.policy in (FAIL, STRICT):
+                from mesos_cni_port_mapper.netfilter.foreign import refuse_taken
+
+                concerned = [tag_of(each.after.attachment) for each in step.others]
+                known = frozenset((*step.raised, *concerned))
+                refuse_taken(listing, plan, known, strict=step.policy == STRICT)
+
+        if change.afresh and step.policy != STRICT:
+            tools.install(plan, self.ledger.known_chains(plan), check)
+        else:
+            gone = tools.agree([*change.others, plan], step.raised, check)
+            self.ledger.forget_chains(plan, gone)
+        self.ledger.note_chains(plan)
+
+    def remove(self, attachment: Attachment, chain: str) -> None:
+        """Remove every rule of an attachment that is not on record, wherever it is."""
+        for plan in reversed(plan_leaving(attachment, chain, self._existing())):
+            gone = self._tools(plan.family).agree([plan])
+            self.ledger.forget_chains(plan, gone)
+
+    def local_targets(self, attachment: Attachment) -> tuple[set[str], set[str]]:
+        """Return where ports of loopback lead to: an attachment's, and everybody else's."""
+        from mesos_cni_port_mapper.netfilter.gate import find_local_targets
+
+        if (IPV4, RAW) not in self._existing():
+            return set(), set()
+        return find_local_targets(self._tools(IPV4).listing(NAT), tag_of(attachment))
+
+    def differences(self, record: Record) -> list[str]:
+        """Name everything in which the tables differ from what a record asks for."""
+        from mesos_cni_port_mapper.netfilter.differences import name_differences
+
+        found = []
+        for plan in plan_forwarding(record.wish()):
+            found += name_differences(self._tools(plan.family).listing(plan.table), plan)
+        return found
+
+    def _existing(self) -> list[tuple[int, str]]:
+        """Return the tables that there are: looking at others would make them."""
+        from mesos_cni_port_mapper.netfilter.existing import has_table
+
+        return [table for table in TABLES if table[0] in self.tools and has_table(*table)]
+
+    def _tools(self, family: int) -> Iptables:
+        tools = self.tools.get(family)
+        if tools is None:
+            name = {IPV4: "iptables", IPV6: "ip6tables"}[family]
+            raise RulesUntouchedError(
+                RULES_FAILED,
+                f"{name}-restore and {name}-save are not installed",
+                "looked in PATH, /usr/sbin and /sbin; install the package iptables",
+            )
+        return tools.but(keep=self.keep)
