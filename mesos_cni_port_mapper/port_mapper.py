@@ -59,7 +59,7 @@ class PortMapper:
         """Attach through the delegate, then forward the host ports that are asked for."""
         signals.hold()
         work = Work(request)
-        wanted = parse_forwarding(request.netconf)
+        wanted = parse_forwarding(request.netconf, work.backend)
         work.find_delegates()
         if wanted.mappings:
             work.forwarder.preflight(work.backend)
@@ -94,7 +94,7 @@ class PortMapper:
         """Have the delegate check, then compare every rule with the plan."""
         signals.hold()
         work = Work(request)
-        wanted = parse_forwarding(request.netconf)
+        wanted = parse_forwarding(request.netconf, work.backend)
         result = work.previous_result()
         if result is None:
             raise CniError(INVALID_CONFIGURATION, "prevResult: is missing; CHECK needs it")

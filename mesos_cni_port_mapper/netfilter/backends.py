@@ -6,8 +6,9 @@ were made with is on its record, so that another choice later leaves nothing beh
 
 from __future__ import annotations
 
-from mesos_cni_port_mapper.portmap.configuration import IPTABLES, NFTABLES
+from mesos_cni_port_mapper.linux import process
 from mesos_cni_port_mapper.portmap.rule import IPV4, IPV6
+from mesos_cni_port_mapper.portmap.traffic import IPTABLES, NFTABLES
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -53,17 +54,33 @@ class BackEnds:
 
     def families(self, name: str) -> list[int]:
         """Return the families in which a back end works here."""
+        if name == NFTABLES:
+            return [IPV4, IPV6] if self._nft() else []
         return list(self._tools(name))
 
     def usable(self) -> list[str]:
         """Return those whose rules could be found and removed here."""
-        return [name for name in (IPTABLES,) if self.families(name)]
+        return [name for name in (IPTABLES, NFTABLES) if self.families(name)]
 
     def get(self, name: str, ledger: Ledger, keep: tuple[int, ...] = ()) -> BackEnd:
         """Return a back end; its children inherit the descriptors of ``keep``."""
+        if name == NFTABLES:
+            from mesos_cni_port_mapper.netfilter.nftables import NfTables
+
+            return NfTables(
+                nft=self._nft(),
+                environ=self._environ,
+                seconds=self._seconds,
+                ledger=ledger,
+                tools=self._tools(IPTABLES),
+                keep=keep,
+            )
         from mesos_cni_port_mapper.netfilter.tables import Tables
 
         return Tables(tools=self._tools(name), ledger=ledger, keep=keep)
+
+    def _nft(self) -> str:
+        return process.find_tool("nft", self._environ)
 
     def _tools(self, name: str) -> dict[int, Iptables]:
         found = self._found.get(name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from mesos_cni_port_mapper.portmap.attachment import tag_of
 from mesos_cni_port_mapper.portmap.plan import TABLES, plan_tables, tables_of
 from mesos_cni_port_mapper.portmap.traffic import TAKEOVER
 from mesos_cni_port_mapper.value import Value
@@ -49,6 +50,10 @@ class Step(Value):
     def transitions(self) -> tuple[Transition, ...]:
         """Return all of them, the attachment's own last."""
         return (*self.others, self.own)
+
+    def known(self) -> frozenset[str]:
+        """Return the tags about whose owners it has been decided."""
+        return frozenset((*self.raised, *[tag_of(each.after.attachment) for each in self.others]))
 
 
 class Change(Value):

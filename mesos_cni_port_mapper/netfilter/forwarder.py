@@ -16,7 +16,7 @@ from mesos_cni_port_mapper.netfilter import changes
 from mesos_cni_port_mapper.netfilter.changes import Step, Transition
 from mesos_cni_port_mapper.netfilter.outcome import RulesUntouchedError
 from mesos_cni_port_mapper.portmap.attachment import tag_of
-from mesos_cni_port_mapper.portmap.configuration import IPTABLES
+from mesos_cni_port_mapper.portmap.traffic import IGNORE, IPTABLES, NFTABLES, TAKEOVER
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -114,6 +114,8 @@ class Forwarder:
             return step, []
         from mesos_cni_port_mapper.netfilter.conflicts import find_losers, takeover_notice
 
+        if policy == IGNORE and record.backend == NFTABLES:
+            policy = TAKEOVER  # A map cannot hold two.
         losers = find_losers(record, contest.owners, policy)
         return (
             step.but(others=tuple([each.transition() for each in losers])),

@@ -27,14 +27,14 @@ class Gate(Value):
         """Let loopback out to the records' containers, those that need it."""
         for record in records:
             if record.local_interface:
-                self.ledger.let_loopback_out(record.local_interface, record.attachment)
+                self.ledger.join(_way_by(record.local_interface), record.attachment)
                 _set(record.local_interface, on=True)
 
     def shut(self, *records: Record) -> None:
         """Keep it in again, on interfaces by which nobody else needs it."""
         for record in records:
             interface = record.local_interface
-            if interface and self.ledger.keep_loopback_in(interface, record.attachment):
+            if interface and self.ledger.leave(_way_by(interface), record.attachment):
                 _set(interface, on=False)
 
     def shut_unrecorded(self, own: set[str], others: set[str]) -> None:
@@ -60,6 +60,10 @@ def find_local_targets(listing: Listing, tag: str) -> tuple[set[str], set[str]]:
                 if target:
                     (own if bears_tag(rule, tag) else others).add(target)
     return own, others
+
+
+def _way_by(interface: str) -> str:
+    return f"loopback-{interface}"
 
 
 def _set(interface: str, *, on: bool) -> None:

@@ -5,6 +5,7 @@
     STATE_DIRECTORY/NETWORK_NAMESPACE/   tables belong to a namespace, and /run may be shared
         lock                             taken around claim, list and commit
         chains/FAMILY-TABLE-CHAIN        there while the chain is, and our rules in it on record
+        users/THING/NAME                 there while an attachment needs what several share
         attachments/NAME                 a record for each attachment, locked while worked on
         claims/PROTOCOL-BLOCK            {"PORT": {"HOST ADDRESS": "NAME"}} for 256 ports, with
                                          0.0.0.0 and :: for all addresses of a family
@@ -86,23 +87,35 @@ class Ledger(Value):
 
     def known_chains(self, plan: Plan) -> list[str]:
         """Return which of a plan's chains should exist; if others do, records were lost."""
-        return [
-            chain.name for chain in plan.chains if os.path.exists(self._marker(plan, chain.name))
-        ]
+        return [chain.name for chain in plan.chains if self.is_noted(_chain(plan, chain.name))]
 
     def note_chains(self, plan: Plan) -> None:
         """Note that a plan's chains exist, and that our rules in them are on record."""
         for chain in plan.chains:
             if chain.rules:
-                files.touch(self._marker(plan, chain.name))
+                self.note(_chain(plan, chain.name))
 
     def forget_chains(self, plan: Plan, chains: Iterable[str]) -> None:
         """Note that chains of a plan's table are gone."""
         for chain in chains:
-            files.remove(self._marker(plan, chain))
+            files.remove(self._note(_chain(plan, chain)))
 
-    def _marker(self, plan: Plan, chain: str) -> str:
-        return f"{self.directory}/chains/{plan.family}-{plan.table}-{chain}"
+    def is_noted(self, name: str) -> bool:
+        """Tell whether something in the kernel should exist."""
+        return os.path.exists(self._note(name))
+
+    def note(self, name: str) -> None:
+        """Note that something in the kernel exists."""
+        files.touch(self._note(name))
+
+    def forget_all(self, prefix: str) -> None:
+        """Note that everything whose name begins so is gone."""
+        for name in os.listdir(f"{self.directory}/chains"):
+            if name.startswith(prefix):
+                files.remove(self._note(name))
+
+    def _note(self, name: str) -> str:
+        return f"{self.directory}/chains/{name}"
 
     def open(self, attachment: Attachment, seconds: float) -> Entry | None:
         """Open and lock an attachment's record, waiting for whoever works on it."""
@@ -183,15 +196,15 @@ class Ledger(Value):
         for block, claims in sorted(left, key=lambda item: bool(item[1])):
             self._write_claims(block, claims)
 
-    def let_loopback_out(self, interface: str, attachment: Attachment) -> None:
-        """Note that an attachment needs loopback to be let out by an interface."""
-        directory = f"{self.directory}/loopback/{interface}"
+    def join(self, thing: str, attachment: Attachment) -> None:
+        """Note that an attachment needs something that several share."""
+        directory = self._users(thing)
         os.makedirs(directory, 0o700, exist_ok=True)
         files.touch(f"{directory}/{record_name(attachment)}")
 
-    def keep_loopback_in(self, interface: str, attachment: Attachment) -> bool:
+    def leave(self, thing: str, attachment: Attachment) -> bool:
         """Note that an attachment no longer does; tell whether nobody else needs it either."""
-        directory = f"{self.directory}/loopback/{interface}"
+        directory = self._users(thing)
         files.remove(f"{directory}/{record_name(attachment)}")
         try:
             os.rmdir(directory)
@@ -200,6 +213,18 @@ class Ledger(Value):
         except OSError:
             return False
         return True
+
+    def is_shared(self, thing: str, attachment: Attachment) -> bool:
+        """Tell whether anybody but an attachment needs something."""
+        own = record_name(attachment)
+        try:
+            with os.scandir(self._users(thing)) as users:
+                return any(user.name != own for user in users)
+        except FileNotFoundError:
+            return False
+
+    def _users(self, thing: str) -> str:
+        return f"{self.directory}/users/{thing}"
 
     def _path_of(self, attachment: Attachment) -> str:
         return f"{self.directory}/attachments/{record_name(attachment)}"
@@ -220,6 +245,10 @@ class Ledger(Value):
             files.write_atomic(path, codec.encode(claims) + b"\n")
         else:
             files.remove_with_scratch(path)
+
+
+def _chain(plan: Plan, name: str) -> str:
+    return f"{plan.family}-{plan.table}-{name}"
 
 
 def _is_claim(held: object) -> bool:

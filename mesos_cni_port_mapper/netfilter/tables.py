@@ -65,9 +65,7 @@ class Tables(Value):
             if step.policy in (FAIL, STRICT):
                 from mesos_cni_port_mapper.netfilter.foreign import refuse_taken
 
-                concerned = [tag_of(each.after.attachment) for each in step.others]
-                known = frozenset((*step.raised, *concerned))
-                refuse_taken(listing, plan, known, strict=step.policy == STRICT)
+                refuse_taken(listing, plan, step.known(), strict=step.policy == STRICT)
 
         if change.afresh and step.policy != STRICT:
             tools.install(plan, self.ledger.known_chains(plan), check)

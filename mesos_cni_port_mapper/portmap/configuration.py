@@ -14,6 +14,7 @@ from mesos_cni_port_mapper.portmap.chains import find_fault
 from mesos_cni_port_mapper.portmap.inputs import parse_mappings
 from mesos_cni_port_mapper.portmap.mapping import PortMapping
 from mesos_cni_port_mapper.portmap.traffic import (
+    BACK_ENDS,
     FAIL,
     TAKEOVER,
     Traffic,
@@ -25,9 +26,6 @@ from mesos_cni_port_mapper.value import Value
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
-
-BACK_ENDS = IPTABLES, LIBIPTC, NFTABLES = "iptables", "libiptc", "nftables"
-"""What can make the kernel agree with a plan, as ``backend`` names it."""
 
 DEFAULT_STATE_DIRECTORY = "/run/mesos-cni-port-mapper"
 
@@ -89,8 +87,8 @@ def parse_configuration(netconf: dict[str, Any]) -> Configuration:
     )
 
 
-def parse_forwarding(netconf: dict[str, Any]) -> Forwarding:
-    """Return what ADD and CHECK need besides."""
+def parse_forwarding(netconf: dict[str, Any], backend: str) -> Forwarding:
+    """Return what ADD and CHECK need besides; ``backend`` is the one that is to do it."""
     section = Section(netconf)
     devices = section.strings("excludeDevices")
     for index, device in enumerate(devices):
@@ -101,7 +99,7 @@ def parse_forwarding(netconf: dict[str, Any]) -> Forwarding:
         mappings=wanted.mappings,
         # Naming a device twice must not give it two guards.
         excluded_devices=tuple(dict.fromkeys(devices)),
-        traffic=parse_traffic(section),
+        traffic=parse_traffic(section, backend),
         # Mesos offers a port again before the container that had it is gone.
         policy=parse_policy(section, TAKEOVER if wanted.by_mesos else FAIL),
     )

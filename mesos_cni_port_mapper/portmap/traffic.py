@@ -8,12 +8,14 @@ from mesos_cni_port_mapper.portmap.chains import find_fault
 from mesos_cni_port_mapper.portmap.rule import IPV4, IPV6
 from mesos_cni_port_mapper.value import Value
 
+BACK_ENDS = IPTABLES, LIBIPTC, NFTABLES = "iptables", "libiptc", "nftables"
+"""What can make the kernel agree with a plan, as ``backend`` names it."""
+
 FAIL, TAKEOVER, IGNORE, STRICT = "fail", "takeover", "ignore", "strict"
 POLICIES = (FAIL, TAKEOVER, IGNORE, STRICT)
 """What happens to a port that somebody has already, under ``onConflict``."""
 
 _HIGHEST_BIT = 31
-_QUOTES = " \"'\\"
 
 
 class Traffic(Value):
@@ -39,14 +41,23 @@ class Traffic(Value):
         return {IPV4: self.conditions_v4, IPV6: self.conditions_v6}[family]
 
 
-def parse_traffic(section: Section) -> Traffic:
-    """Return the options of a configuration, or raise ``CniError`` with the path of the field."""
+def parse_traffic(section: Section, backend: str) -> Traffic:
+    """Return the options of a configuration, or raise ``CniError`` with the path of the field.
+
+    Conditions are in the words of what ``backend`` speaks to: iptables(8) or nft(8).
+    """
     mark = 0
     mark_chain = section.string("externalSetMarkChain", "")
     if section.has("markMasqBit"):
         if mark_chain:
             refuse("markMasqBit", "cannot be given together with externalSetMarkChain")
         mark = 1 << section.integer("markMasqBit", 0, _HIGHEST_BIT)
+    if mark_chain and backend == NFTABLES:
+        refuse(
+            "externalSetMarkChain",
+            "is a chain of iptables, out of nftables' reach",
+            UNSUPPORTED_VALUE,
+        )
     fault = find_fault(mark_chain) if mark_chain else ""
     if fault:
         refuse("externalSetMarkChain", f"{shown(mark_chain)} {fault}")
@@ -56,8 +67,8 @@ def parse_traffic(section: Section) -> Traffic:
         masquerade_all=section.boolean("masqAll"),
         mark=mark,
         mark_chain=mark_chain,
-        conditions_v4=_parse_conditions(section, "conditionsV4"),
-        conditions_v6=_parse_conditions(section, "conditionsV6"),
+        conditions_v4=_parse_conditions(section, "conditionsV4", backend),
+        conditions_v6=_parse_conditions(section, "conditionsV6", backend),
     )
 
 
@@ -69,35 +80,15 @@ def parse_policy(section: Section, default: str) -> str:
     return policy
 
 
-def _parse_conditions(section: Section, key: str) -> tuple[str, ...]:
-    """Return matches, one word an item: what would end a rule's matches or a line is refused."""
+def _parse_conditions(section: Section, key: str, backend: str) -> tuple[str, ...]:
+    """Return matches, one word an item."""
     words = section.strings(key)
-    for index, word in enumerate(words):
-        path = f"{key}[{index}]"
-        if not word.isascii() or not word.isprintable() or any(each in word for each in _QUOTES):
-            refuse(path, f"{shown(word)} must be one word, without quotes")
-        if not word:
-            refuse(path, "is empty")
-        if not _is_match(word):
-            refuse(path, f"{shown(word)} is no match; conditions only narrow a rule down")
+    if words:
+        from mesos_cni_port_mapper.portmap import conditions
+
+        fault = conditions.find_nft_fault if backend == NFTABLES else conditions.find_fault
+        for index, word in enumerate(words):
+            wrong = fault(word)
+            if wrong:
+                refuse(f"{key}[{index}]", wrong)
     return words
-
-
-_SHORT_OPTIONS = ("-s", "-d", "-i", "-o", "-p", "-m", "-f")
-_COMMANDS = """
---append --check --delete --delete-chain --flush --goto --help --insert --jump --list --list-rules
---modprobe --new-chain --noflush --policy --rename-chain --replace --set-counters --table --verbose
---wait --wait-interval --zero
-""".split()  # noqa: SIM905 - they read better as words
-
-
-def _is_match(word: str) -> bool:
-    """Tell whether a word can be part of a match, and nothing that acts or names a target.
-
-    iptables takes any beginning of a long option that is no other's, and short ones with their
-    value attached.
-    """
-    if word.startswith("--"):
-        option = word.partition("=")[0]
-        return option == "--set" or not any(each.startswith(option) for each in _COMMANDS)
-    return not word.startswith("-") or word in _SHORT_OPTIONS

@@ -14,12 +14,11 @@ from mesos_cni_port_mapper.netfilter.forwarder import Forwarder
 from mesos_cni_port_mapper.netfilter.iptables import Iptables
 from mesos_cni_port_mapper.netfilter.ledger import Ledger
 from mesos_cni_port_mapper.netfilter.record import Record, decode_record
-from mesos_cni_port_mapper.portmap.configuration import BACK_ENDS, IPTABLES
 from mesos_cni_port_mapper.portmap.listing import Listing
 from mesos_cni_port_mapper.portmap.mapping import PortMapping
 from mesos_cni_port_mapper.portmap.plan import TABLES
 from mesos_cni_port_mapper.portmap.rule import IPV4, IPV6, NAT
-from mesos_cni_port_mapper.portmap.traffic import TAKEOVER
+from mesos_cni_port_mapper.portmap.traffic import BACK_ENDS, IPTABLES, TAKEOVER
 from tests.unit.memory_table import MemoryTable, RefusedError, comment_of
 from tests.unit.wishes import attachment, mapping
 
@@ -63,6 +62,7 @@ class MemoryBackEnds(BackEnds):
 
     def __init__(self, tools: dict[int, Iptables]) -> None:
         super().__init__({}, 1)
+        self._nft = lambda: ""  # type: ignore[method-assign]
         self._found = {name: tools if name == IPTABLES else {} for name in BACK_ENDS}
 
 

@@ -164,7 +164,7 @@ def test_a_state_directory_is_refused(given: str) -> None:
 
 
 def forwarding(**keys: Any) -> Forwarding:
-    return parse_forwarding({**NETCONF, **keys})
+    return parse_forwarding({**NETCONF, **keys}, "iptables")
 
 
 def test_nothing_is_forwarded_unless_it_is_asked_for() -> None:

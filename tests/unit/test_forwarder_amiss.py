@@ -9,7 +9,7 @@ from mesos_cni_port_mapper.cni.errors import RULES_FAILED, CniError
 from mesos_cni_port_mapper.linux.lock import is_held
 from mesos_cni_port_mapper.netfilter.forwarder import Forwarder
 from mesos_cni_port_mapper.netfilter.outcome import RulesUntouchedError
-from mesos_cni_port_mapper.portmap.configuration import IPTABLES
+from mesos_cni_port_mapper.portmap.traffic import IPTABLES
 from tests.unit.children import in_child
 from tests.unit.memory_host import MemoryBackEnds, MemoryHost, record
 from tests.unit.wishes import owners

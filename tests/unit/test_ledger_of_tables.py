@@ -62,15 +62,15 @@ def test_a_chain_without_rules_is_not_noted(ledger: Ledger) -> None:
 
 
 def test_loopback_is_kept_in_when_the_last_one_leaves(ledger: Ledger) -> None:
-    ledger.let_loopback_out("cni0", attachment("web"))
-    ledger.let_loopback_out("cni0", attachment("web"))
-    ledger.let_loopback_out("cni0", attachment("other"))
-    ledger.let_loopback_out("cni1", attachment("web"))
+    ledger.join("loopback-cni0", attachment("web"))
+    ledger.join("loopback-cni0", attachment("web"))
+    ledger.join("loopback-cni0", attachment("other"))
+    ledger.join("loopback-cni1", attachment("web"))
 
     assert [
-        ledger.keep_loopback_in("cni0", attachment("web")),
-        ledger.keep_loopback_in("cni0", attachment("web")),
-        ledger.keep_loopback_in("cni0", attachment("other")),
-        ledger.keep_loopback_in("cni0", attachment("other")),
-        ledger.keep_loopback_in("cni1", attachment("web")),
+        ledger.leave("loopback-cni0", attachment("web")),
+        ledger.leave("loopback-cni0", attachment("web")),
+        ledger.leave("loopback-cni0", attachment("other")),
+        ledger.leave("loopback-cni0", attachment("other")),
+        ledger.leave("loopback-cni1", attachment("web")),
     ] == [False, False, True, True, True]

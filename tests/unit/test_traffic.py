@@ -10,7 +10,7 @@ from mesos_cni_port_mapper.portmap.traffic import Traffic, parse_policy, parse_t
 
 
 def traffic(**keys: object) -> Traffic:
-    return parse_traffic(Section(keys))
+    return parse_traffic(Section(keys), "iptables")
 
 
 def refusal_of(**keys: object) -> tuple[int, str]:

@@ -15,6 +15,11 @@ class BackEnd:
     variant: Variant
     keys: Mapping[str, Any] = field(default_factory=dict)
 
+    @property
+    def has_chains(self) -> bool:
+        """Whether its rules are in the chains that iptables knows."""
+        return self.keys.get("backend") != "nftables"
+
     def __str__(self) -> str:
         return self.name
 
@@ -22,4 +27,5 @@ class BackEnd:
 BACK_ENDS = (
     BackEnd("iptables-nft", "nft"),
     BackEnd("iptables-legacy", "legacy"),
+    BackEnd("nftables", "nft", {"backend": "nftables"}),
 )

@@ -22,6 +22,26 @@ def site(request: pytest.FixtureRequest, frozen: Path) -> Iterator[Site]:
         yield Site(host, Plugin(host, str(frozen)), back_end)
 
 
+@pytest.fixture(params=[each for each in BACK_ENDS if each.has_chains], ids=str)
+def chains_site(request: pytest.FixtureRequest, frozen: Path) -> Iterator[Site]:
+    """Stand in for a machine with a back end whose rules are in chains, where that matters."""
+    back_end: BackEnd = request.param
+    need_host(back_end.variant)
+    with Host(back_end.variant) as host:
+        settle(host)
+        yield Site(host, Plugin(host, str(frozen)), back_end)
+
+
+@pytest.fixture(params=[each for each in BACK_ENDS if not each.has_chains], ids=str)
+def maps_site(request: pytest.FixtureRequest, frozen: Path) -> Iterator[Site]:
+    """Stand in for a machine with a back end whose ports are in maps, where that matters."""
+    back_end: BackEnd = request.param
+    need_host(back_end.variant)
+    with Host(back_end.variant) as host:
+        settle(host)
+        yield Site(host, Plugin(host, str(frozen)), back_end)
+
+
 @pytest.fixture(scope="module", params=BACK_ENDS, ids=str)
 def shared_site(request: pytest.FixtureRequest, frozen: Path) -> Iterator[Site]:
     """Stand in for a machine with each back end, for all tests of a module together."""

@@ -229,17 +229,33 @@ class Imagined:
 
 
 def everything(site: Site) -> list[list[str]]:
-    """Return all rules there are, and what is on record."""
+    """Return all rules and elements there are, and what is on record."""
     tables = [(False, "raw"), (False, "nat"), (True, "raw"), (True, "nat")]
     rules = [site.host.ruleset(ipv6=ipv6, table=table) for ipv6, table in tables]
     state = site.host.files(STATE) if site.host.path(STATE).is_dir() else {}
-    return [*rules, [name for name in state if not name.endswith("/lock")]]
+    return [*rules, own_tables(site), [name for name in state if not name.endswith("/lock")]]
 
 
-NOTHING: list[list[str]] = [[], [], [], [], []]
+NOTHING: list[list[str]] = [[], [], [], [], [], []]
+
+
+def own_tables(site: Site, *families: int) -> list[str]:
+    """Return the lines of our tables of nf_tables, those there are."""
+    lines = []
+    for family in families or FAMILIES:
+        table = [{4: "ip", 6: "ip6"}[family], "mesos-cni-port-mapper"]
+        lines += site.host.run(["nft", "list", "table", *table], check=False).text.splitlines()
+    return lines
 
 
 def owners(site: Site, *families: int) -> set[str]:
     """Return whose rules there are."""
     rules = [site.host.ruleset(ipv6=family == 6) for family in families or FAMILIES]
-    return set(re.findall(r"container_id: (\S+)", str(rules)))
+    return set(re.findall(r"container_id: (\S+)", f"{rules} {own_tables(site, *families)}"))
+
+
+def entries(site: Site, family: int = 4) -> int:
+    """Return how many rules or elements lead the host's ports to containers, runs being one."""
+    if site.back_end.has_chains:
+        return len(site.host.chain(CHAIN, ipv6=family == 6) or [])
+    return len([line for line in own_tables(site, family) if "container_id:" in line])

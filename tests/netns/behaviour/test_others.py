@@ -12,6 +12,7 @@ from tests.netns.behaviour.site import (
     Site,
     addresses,
     bridge,
+    everything,
     mapping,
     name_of,
     subnets,
@@ -103,18 +104,14 @@ def test_rules_of_others_survive_us(site: Site) -> None:
     for (program, table), rule in rules.items():
         site.host.run([program, "-t", table, *rule.split()])
 
-    def ours_and_theirs() -> list[list[str]]:
-        tables = [(False, "nat"), (True, "nat"), (False, "raw"), (True, "raw")]
-        return [site.host.ruleset(ipv6=ipv6, table=table) for ipv6, table in tables]
-
-    before = ours_and_theirs()
+    before = everything(site)
     ports = [mapping(8080), mapping(8081, 53, "udp", OWN[4]), mapping(8082, host_ip="127.0.0.1")]
     web = site.web(*ports, snat=True, localhost=True)
-    assert ours_and_theirs() != before
+    assert everything(site) != before
 
     web.detach()
 
-    assert ours_and_theirs() == before
+    assert everything(site) == before
 
 
 def test_networks_in_one_chain_leave_each_others_ports_and_options_alone(site: Site) -> None:

@@ -5,13 +5,13 @@ from typing import Any
 import pytest
 
 from tests.netns.behaviour.site import (
-    CHAIN,
     CLIENT,
     FAMILIES,
     OWN,
     Site,
     addresses,
     bridge,
+    entries,
     gateways,
     mapping,
     name_of,
@@ -199,4 +199,4 @@ def test_the_delegate_gets_the_ports_only_if_it_can_do_something_with_them(site:
         sent.append(call.config.get("runtimeConfig", {}).get("portMappings"))
 
     assert sent == [None, [mapping(8081)]]
-    assert len(site.host.chain(CHAIN) or []) == 2
+    assert entries(site) == 2

@@ -51,7 +51,8 @@ def add(member: Member, path: str) -> Answer:
 
 
 @pytest.mark.parametrize(("ipv6", "table"), TABLES)
-def test_what_one_table_refuses_is_in_no_table(site: Site, ipv6: bool, table: str) -> None:
+def test_what_one_table_refuses_is_in_no_table(chains_site: Site, ipv6: bool, table: str) -> None:
+    site = chains_site
     path = refusing(site, ipv6, table)
     member = site.member(site.server("web"), *PORTS, snat=True, localhost=True)
 
@@ -68,8 +69,9 @@ def test_what_one_table_refuses_is_in_no_table(site: Site, ipv6: bool, table: st
 
 @pytest.mark.parametrize(("ipv6", "table"), TABLES)
 def test_ports_about_to_be_taken_go_back_when_a_table_refuses(
-    site: Site, ipv6: bool, table: str
+    chains_site: Site, ipv6: bool, table: str
 ) -> None:
+    site = chains_site
     options: dict[str, Any] = {"snat": True, "localhost": True, "onConflict": "takeover"}
     old = site.member(site.server("old"), *PORTS, **options)
     old.attach()
@@ -89,7 +91,8 @@ def test_ports_about_to_be_taken_go_back_when_a_table_refuses(
     assert everything(site) == NOTHING
 
 
-def test_check_misses_every_rule_of_every_table(site: Site) -> None:
+def test_check_misses_every_rule_of_every_table(chains_site: Site) -> None:
+    site = chains_site
     member = site.member(
         site.server("web"), *PORTS, snat=True, localhost=True, excludeDevices=["lo2", "br9+"]
     )
@@ -128,7 +131,8 @@ def test_check_notices_that_loopback_is_no_longer_let_out(site: Site) -> None:
     assert answer.document["details"] == "off: net.ipv4.conf.br1.route_localnet"
 
 
-def test_check_sees_a_port_shadowed_in_either_family(site: Site) -> None:
+def test_check_sees_a_port_shadowed_in_either_family(chains_site: Site) -> None:
+    site = chains_site
     member = site.member(site.server("web"), mapping(8080), mapping(8081))
     result = member.attach().document
     for program in ("iptables", "ip6tables"):

@@ -1,0 +1,309 @@
+"""A table of our own in nf_tables for each family, through nft(8): one transaction for all.
+
+A mapping is an element of a map, so that neither packets nor changes cost more with ten thousand
+of them. What an attachment has is known from its record; nothing is listed unless a batch that
+relies on it is refused.
+"""
+
+from __future__ import annotations
+
+from mesos_cni_port_mapper.cni.errors import PORT_TAKEN, RULES_FAILED, CniError, os_reason
+from mesos_cni_port_mapper.linux import process
+from mesos_cni_port_mapper.netfilter.outcome import RulesUntouchedError
+from mesos_cni_port_mapper.portmap import nft_script
+from mesos_cni_port_mapper.portmap.elements import identity_of, plan_contents
+from mesos_cni_port_mapper.portmap.nft_table import BASE, NAME, table_of
+from mesos_cni_port_mapper.portmap.plan import plan_forwarding
+from mesos_cni_port_mapper.portmap.rule import IPV4, IPV6, NAT
+from mesos_cni_port_mapper.portmap.traffic import FAIL, STRICT
+from mesos_cni_port_mapper.value import Value
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from mesos_cni_port_mapper.netfilter.changes import Step
+    from mesos_cni_port_mapper.netfilter.iptables import Iptables
+    from mesos_cni_port_mapper.netfilter.ledger import Ledger
+    from mesos_cni_port_mapper.netfilter.record import Record
+    from mesos_cni_port_mapper.portmap.attachment import Attachment
+    from mesos_cni_port_mapper.portmap.elements import Content
+    from mesos_cni_port_mapper.portmap.nft_listing import NftListing
+
+_ATTEMPTS = 3
+"""How often to list and try again when somebody who does not share our lock keeps interfering."""
+
+
+class Side(Value):
+    """What a step is for one family: contents that go and contents that should be there.
+
+    ``leaving`` are the attachments that have nothing there afterwards, ``staying`` the others.
+    """
+
+    family: int
+    before: tuple[Content, ...]
+    after: tuple[Content, ...]
+    staying: tuple[Attachment, ...]
+    leaving: tuple[Attachment, ...]
+
+    def identities(self) -> list[str]:
+        """Return what stands for those concerned in maps of owners."""
+        return [identity_of(each) for each in (*self.staying, *self.leaving)]
+
+    def parts(self) -> list[str]:
+        """Return what is needed of the table besides its base."""
+        return list(dict.fromkeys([part for content in self.after for part in content.parts]))
+
+
+class NfTables(Value):
+    """The back end; ``nft`` is the program, "" where there is none.
+
+    ``seconds`` is the deadline of one run; ``keep`` are file descriptors that it inherits.
+    ``tools`` are the host's iptables by family, for who wants to know of rules made with them.
+    """
+
+    nft: str
+    environ: Mapping[str, str]
+    seconds: float
+    ledger: Ledger
+    tools: Mapping[int, Iptables]
+    keep: tuple[int, ...] = ()
+
+    def preflight(self) -> None:
+        """Complain if nothing could be done, without starting a program."""
+        if not self.nft:
+            raise RulesUntouchedError(
+                RULES_FAILED,
+                "nft is not installed",
+                "looked in PATH, /usr/sbin and /sbin; install the package nftables",
+            )
+
+    def apply(self, step: Step) -> None:
+        """Make the tables of both families agree with a step, in one transaction."""
+        self.preflight()
+        if step.policy == STRICT:
+            self._refuse_foreign(step)
+        sides = _sides_of(step)
+        for side in sides:
+            for attachment in side.staying:
+                self.ledger.join(_users(side.family), attachment)
+        dissolved = [side.family for side in sides if self._is_last(side)]
+        if any(self.ledger.is_noted(_noted(family, _LOST)) for family in dissolved):
+            # Others may have something there of which nothing is on record.
+            self._note(sides, self._agree(sides, step.policy))
+            return
+        lines = [line for side in sides for line in self._expected(side, side.family in dissolved)]
+        if not lines or not self._commit(lines):
+            self._note(sides, dissolved)
+        else:
+            self._note(sides, self._agree(sides, step.policy))
+
+    def _is_last(self, side: Side) -> bool:
+        """Tell whether nobody on record has anything in a table any more."""
+        last = side.leaving[0] if len(side.leaving) == 1 and not side.staying else None
+        return (
+            last is not None
+            and self.ledger.is_noted(_noted(side.family, BASE))
+            and not self.ledger.is_shared(_users(side.family), last)
+        )
+
+    def _expected(self, side: Side, dissolved: bool) -> list[str]:
+        """Return the commands for a table that is as the ledger has it."""
+        if dissolved:
+            return nft_script.plan_dissolution(side.family)
+        lines = nft_script.plan_transition(side.family, side.before, side.after)
+        if side.after:
+            known = [
+                part
+                for part in (BASE, *side.parts())
+                if self.ledger.is_noted(_noted(side.family, part))
+            ]
+            lines = nft_script.plan_parts(side.family, side.parts(), known) + lines
+        return lines
+
+    def _agree(self, sides: Sequence[Side], policy: str) -> list[int]:
+        """Make tables agree whatever they hold; return the families of those that are gone."""
+        refusal = ""
+        for _ in range(_ATTEMPTS):
+            dissolved: list[int] = []
+            lines = [line for side in sides for line in self._repair(side, policy, dissolved)]
+            refusal = self._commit(lines) if lines else ""
+            if not refusal:
+                return dissolved
+        raise RulesUntouchedError(
+            RULES_FAILED,
+            f"{self.nft} refused the elements of {sides[-1].identities()[-1]}",
+            refusal,
+        )
+
+    def _repair(self, side: Side, policy: str, dissolved: list[int]) -> list[str]:
+        from mesos_cni_port_mapper.portmap import nft_agreement
+
+        listing = self._listing(side.family)
+        if listing is None:
+            if not side.after:
+                dissolved.append(side.family)
+                return []
+            return [
+                *nft_script.plan_parts(side.family, side.parts(), ()),
+                *nft_script.plan_transition(side.family, (), side.after),
+            ]
+        if not self.ledger.is_noted(_noted(side.family, BASE)):
+            self.ledger.note(_noted(side.family, _LOST))
+        identities = side.identities()
+        taken = nft_agreement.find_taken(listing, identities, side.after)
+        if taken and policy in (FAIL, STRICT):
+            port, owner = taken
+            raise RulesUntouchedError(PORT_TAKEN, f"{port.replace(' . ', ' ')} is taken by {owner}")
+        exchange = nft_agreement.plan_departure(listing, identities, side.after)
+        if exchange.is_emptied:
+            dissolved.append(side.family)
+            return nft_script.plan_dissolution(side.family)
+        lines = nft_script.plan_exchange(
+            side.family, exchange.elements, side.after, exchange.chains
+        )
+        return [*nft_script.plan_repair(side.family, side.parts()), *lines] if lines else []
+
+    def _note(self, sides: Iterable[Side], dissolved: Sequence[int]) -> None:
+        for side in sides:
+            for attachment in side.leaving:
+                self.ledger.leave(_users(side.family), attachment)
+            if side.family in dissolved:
+                self.ledger.forget_all(_noted(side.family, ""))
+            elif side.after:
+                for part in (BASE, *side.parts()):
+                    self.ledger.note(_noted(side.family, part))
+
+    def remove(self, attachment: Attachment, chain: str) -> None:  # noqa: ARG002 - it is iptables'
+        """Remove every element of an attachment that is not on record."""
+        sides = [
+            Side(family=family, before=(), after=(), staying=(), leaving=(attachment,))
+            for family in (IPV4, IPV6)
+        ]
+        self._note(sides, self._agree(sides, ""))
+
+    def local_targets(self, attachment: Attachment) -> tuple[set[str], set[str]]:
+        """Return where ports of loopback lead to: an attachment's, and everybody else's."""
+        from mesos_cni_port_mapper.portmap.nft_agreement import owned_locally
+
+        listing = self._listing(IPV4)
+        if listing is None:
+            return set(), set()
+        return owned_locally(listing, identity_of(attachment))
+
+    def differences(self, record: Record) -> list[str]:
+        """Name everything in which the tables differ from what a record asks for."""
+        from mesos_cni_port_mapper.portmap.nft_agreement import find_nft_differences
+
+        found = []
+        for content in plan_contents(record.wish()):
+            listing = self._listing(content.family)
+            table = table_of(content.family)
+            if listing is None:
+                found.append(f"missing: table {table}")
+            else:
+                found += [f"{table}: {each}" for each in find_nft_differences(listing, content)]
+        return found
+
+    def _refuse_foreign(self, step: Step) -> None:
+        """Complain if a rule of somebody else takes a port, iptables' ones among them."""
+        from mesos_cni_port_mapper.netfilter.existing import has_table
+        from mesos_cni_port_mapper.netfilter.foreign import refuse_taken
+
+        for plan in plan_forwarding(step.own.after.wish()):
+            tools = self.tools.get(plan.family)
+            if tools is not None and plan.table == NAT and has_table(plan.family, NAT):
+                listing = tools.but(keep=self.keep).listing(NAT)
+                refuse_taken(listing, plan, step.known(), strict=True)
+
+    def _listing(self, family: int) -> NftListing | None:
+        """Return a table as it is, or nothing where there is none."""
+        from mesos_cni_port_mapper.netfilter.existing import has_nft_table
+        from mesos_cni_port_mapper.portmap.nft_listing import parse_nft_listing
+
+        if not has_nft_table(family, NAME):
+            return None
+        try:
+            done = self._run(["-j", "list", "table", *table_of(family).split()], b"")
+        except CniError as error:
+            raise RulesUntouchedError(error.code, error.msg, error.details) from error
+        if done.status != 0:
+            raise RulesUntouchedError(
+                RULES_FAILED,
+                f"{self.nft} cannot list table {table_of(family)} (exit status {done.status})",
+                _words_of(done),
+            )
+        try:
+            return parse_nft_listing(done.stdout)
+        except ValueError as error:
+            raise RulesUntouchedError(
+                RULES_FAILED, f"{self.nft} did not print table {table_of(family)}", str(error)
+            ) from error
+
+    def _commit(self, lines: Sequence[str]) -> str:
+        """Commit a batch; return "" or, when it was refused, what the tool said."""
+        done = self._run(["-f", "-"], "\n".join([*lines, ""]).encode())
+        if done.status < 0:
+            raise CniError(RULES_FAILED, f"{self.nft} was ended by signal {-done.status}")
+        return "" if done.status == 0 else _words_of(done) or f"exit status {done.status}"
+
+    def _run(self, arguments: list[str], stdin: bytes) -> process.Finished:
+        argv = [self.nft, *arguments]
+        try:
+            return process.run(argv, self.environ, stdin, self.seconds, self.keep)
+        except OSError as error:
+            raise RulesUntouchedError(
+                RULES_FAILED, f"cannot run {self.nft}", os_reason(error)
+            ) from error
+        except process.DeadlineError as error:
+            raise CniError(
+                RULES_FAILED, f"{self.nft} did not finish in {self.seconds:g} s and was killed"
+            ) from error
+
+
+_LOST = "lost"
+"""Noted for a table that was there when no record told of it: others may have elements in it."""
+
+
+def _sides_of(step: Step) -> list[Side]:
+    """Return a step family by family, those families only that it is about."""
+    sides = []
+    for family in (IPV4, IPV6):
+        before: list[Content] = []
+        after: list[Content] = []
+        staying: list[Attachment] = []
+        leaving: list[Attachment] = []
+        for each in step.transitions():
+            had = [content for record in each.had() for content in _contents(record, family)]
+            has = _contents(each.after, family)
+            before += had
+            after += has
+            if had or has:
+                (staying if has else leaving).append(each.after.attachment)
+        if before or after:
+            sides.append(
+                Side(
+                    family=family,
+                    before=tuple(before),
+                    after=tuple(after),
+                    staying=tuple(staying),
+                    leaving=tuple(leaving),
+                )
+            )
+    return sides
+
+
+def _contents(record: Record, family: int) -> list[Content]:
+    return [each for each in plan_contents(record.wish()) if each.family == family]
+
+
+def _users(family: int) -> str:
+    return f"nftables-{family}"
+
+
+def _noted(family: int, part: str) -> str:
+    return f"{family}-nftables-{part}"
+
+
+def _words_of(done: process.Finished) -> str:
+    return (done.stderr or done.stdout).decode(errors="replace").strip()
