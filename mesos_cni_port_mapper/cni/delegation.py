@@ -9,7 +9,11 @@ from __future__ import annotations
 
 from mesos_cni_port_mapper.cni import version as versions
 from mesos_cni_port_mapper.cni.errors import DELEGATE_FAILED, INVALID_CONFIGURATION, CniError
-from mesos_cni_port_mapper.cni.executable import Executable, VersionRefusedError
+from mesos_cni_port_mapper.cni.executable import (
+    CommandUnknownError,
+    Executable,
+    VersionRefusedError,
+)
 from mesos_cni_port_mapper.cni.result import (
     MalformedResultError,
     Result,
@@ -25,6 +29,9 @@ if TYPE_CHECKING:
 
 
 _REPLACED = ("name", "args")
+_RUNTIMES_KEYS = "cni.dev/"
+_FIRST_ABOUT_NETWORKS = "1.1.0"
+"""The version that brought GC and STATUS."""
 
 
 class Delegate(Value):
@@ -96,6 +103,26 @@ class Delegate(Value):
             raise CniError(INVALID_CONFIGURATION, f"prevResult: {error}") from error
         self.executable.command("CHECK", netconf)
 
+    def collect_garbage(self, version: str) -> None:
+        """Have the delegate remove what is left of attachments that are not valid any more."""
+        own = {key: value for key, value in self.outer.items() if key.startswith(_RUNTIMES_KEYS)}
+        self._ask_about_network("GC", version, own)
+
+    def complain_unless_ready(self, version: str) -> None:
+        """Have the delegate complain if it could not attach."""
+        self._ask_about_network("STATUS", version, {})
+
+    def _ask_about_network(self, command: str, version: str, more: dict[str, Any]) -> None:
+        """Ask what 1.1.0 brought; a delegate that does not know the command has nothing to say."""
+        if version == "" or versions.order(version) < versions.order(_FIRST_ABOUT_NETWORKS):
+            return
+        try:
+            self.executable.command(
+                command, {**render_netconf(self.outer, self.netconf, version), **more}
+            )
+        except (VersionRefusedError, CommandUnknownError):
+            return
+
     def _netconf(self, version: str, prev_result: Result | None) -> dict[str, Any]:
         netconf = render_netconf(self.outer, self.netconf, version)
         # prevResult came to DEL with the version that brought CHECK.
@@ -129,6 +156,16 @@ class Delegates(Value):
         """Have each of them check."""
         for member, version in self._asked():
             member.check(version, prev_result)
+
+    def collect_garbage(self) -> None:
+        """Have each of them collect, in reverse order."""
+        for member, version in reversed(self._asked()):
+            member.collect_garbage(version)
+
+    def complain_unless_ready(self) -> None:
+        """Have each of them say whether it could attach."""
+        for member, version in self._asked():
+            member.complain_unless_ready(version)
 
     def _asked(self) -> list[tuple[Delegate, str]]:
         own = [delegate_version(each.outer, each.netconf) for each in self.members]

@@ -8,9 +8,12 @@ from mesos_cni_port_mapper.cni import codec
 from mesos_cni_port_mapper.cni.errors import (
     DELEGATE_FAILED,
     INCOMPATIBLE_VERSION,
+    INVALID_ENVIRONMENT,
     TRY_AGAIN,
     UNAVAILABLE,
     UNAVAILABLE_AND_IMPAIRED,
+    UNKNOWN_COMMAND,
+    UNKNOWN_CONTAINER,
     CniError,
     os_reason,
 )
@@ -26,11 +29,19 @@ if TYPE_CHECKING:
 BUILTIN_DIRECTORY = ".mesos-cni-delegates"
 """Where the built-in delegates are, beside the frozen program."""
 
+_LATE = ("GC", "STATUS")
+_UNKNOWN = (UNKNOWN_CONTAINER, INVALID_ENVIRONMENT, UNKNOWN_COMMAND)
+"""How plugins from before such a command answer it: they miss a container, or the command."""
+
 _PASSED_ON = (TRY_AGAIN, UNAVAILABLE, UNAVAILABLE_AND_IMPAIRED)
 
 
 class VersionRefusedError(CniError):
     """The plugin does not speak the version it was asked in."""
+
+
+class CommandUnknownError(CniError):
+    """The plugin does not know what it was asked to do."""
 
 
 def find_plugin(plugin_type: str, path: Sequence[str]) -> str:
@@ -139,6 +150,8 @@ class Executable(Value):
         msg = f"{self._name()} failed on {command} ({f'code {code}' if code else ending})"
         if code == INCOMPATIBLE_VERSION:
             return VersionRefusedError(DELEGATE_FAILED, msg, words)
+        if code in _UNKNOWN and command in _LATE:
+            return CommandUnknownError(DELEGATE_FAILED, msg, words)
         return CniError(code if code in _PASSED_ON else DELEGATE_FAILED, msg, words)
 
     def _name(self) -> str:

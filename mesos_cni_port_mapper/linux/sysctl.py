@@ -1,13 +1,19 @@
-"""The one kernel parameter that forwarding from loopback takes.
-
-See ``route_localnet`` in the kernel's Documentation/networking/ip-sysctl.rst.
-"""
+"""The kernel parameters that forwarding takes (Documentation/networking/ip-sysctl.rst)."""
 
 from __future__ import annotations
 
 import os
 
 from mesos_cni_port_mapper.linux import files
+
+FORWARDING = {4: "net.ipv4.ip_forward", 6: "net.ipv6.conf.all.forwarding"}
+"""By which name a host's forwarding is known, in each family."""
+
+
+def forwards(family: int) -> bool:
+    """Tell whether this host passes on what is not for itself."""
+    path = "/proc/sys/" + FORWARDING[family].replace(".", "/")
+    return (files.read(path) or b"").strip() not in (b"", b"0")
 
 
 def has_route_localnet(interface: str) -> bool:

@@ -12,7 +12,7 @@ from mesos_cni_port_mapper.portmap.traffic import IPTABLES, NFTABLES
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
     from typing import Protocol
 
     from mesos_cni_port_mapper.netfilter.changes import Step
@@ -30,11 +30,26 @@ if TYPE_CHECKING:
         def apply(self, step: Step) -> None:
             """Carry a step out; ``RulesUntouchedError`` means that none of it happened."""
 
-        def remove(self, attachment: Attachment, chain: str) -> None:
-            """Remove all of an attachment that is not on record."""
+        def mark_of(self, attachment: Attachment) -> str:
+            """Return what marks what an attachment has there."""
 
-        def local_targets(self, attachment: Attachment) -> tuple[set[str], set[str]]:
-            """Return where ports of loopback lead to: an attachment's, and everybody else's."""
+        def remove(self, mark: str, chain: str, bare: str = "") -> None:
+            """Remove all that bears a mark and is not on record, in whatever chain.
+
+            ``bare`` is how the original plugin marked rules in ``chain``, "" for them to be kept.
+            """
+
+        def strays(self, network: str, kept: Collection[Attachment]) -> list[str]:
+            """Return the marks of a network's attachments, but for some."""
+
+        def local_targets(self, mark: str) -> tuple[set[str], set[str]]:
+            """Return where ports of loopback lead to: those with a mark, and everybody else's."""
+
+        def rehearse(self, families: Collection[int]) -> None:
+            """Complain if the kernel would not take rules of families; nothing is changed."""
+
+        def missing(self, record: Record) -> list[str]:
+            """Return the tables that should hold something of a record and are not there."""
 
         def differences(self, record: Record) -> list[str]:
             """Name everything in which the kernel differs from what a record asks for."""
@@ -65,16 +80,11 @@ class BackEnds:
     def get(self, name: str, ledger: Ledger, keep: tuple[int, ...] = ()) -> BackEnd:
         """Return a back end; its children inherit the descriptors of ``keep``."""
         if name == NFTABLES:
+            from mesos_cni_port_mapper.netfilter.nft import Nft
             from mesos_cni_port_mapper.netfilter.nftables import NfTables
 
-            return NfTables(
-                nft=self._nft(),
-                environ=self._environ,
-                seconds=self._seconds,
-                ledger=ledger,
-                tools=self._tools(IPTABLES),
-                keep=keep,
-            )
+            nft = Nft(program=self._nft(), environ=self._environ, seconds=self._seconds, keep=keep)
+            return NfTables(nft=nft, ledger=ledger, tools=self._tools(IPTABLES))
         from mesos_cni_port_mapper.netfilter.tables import Tables
 
         return Tables(tools=self._tools(name), ledger=ledger, keep=keep)

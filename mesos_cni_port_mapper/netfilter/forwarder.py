@@ -15,7 +15,7 @@ from mesos_cni_port_mapper.linux.lock import LockHeldError
 from mesos_cni_port_mapper.netfilter import changes
 from mesos_cni_port_mapper.netfilter.changes import Step, Transition
 from mesos_cni_port_mapper.netfilter.outcome import RulesUntouchedError
-from mesos_cni_port_mapper.portmap.attachment import tag_of
+from mesos_cni_port_mapper.portmap.attachment import bare_tag_of, tag_of
 from mesos_cni_port_mapper.portmap.traffic import IGNORE, IPTABLES, NFTABLES, TAKEOVER
 
 TYPE_CHECKING = False
@@ -46,8 +46,8 @@ class Forwarder:
 
     def preflight(self, backend: str) -> None:
         """Complain if rules could not be made now, without starting a program."""
-        self._backend(backend).preflight()
-        os.close(self._lock())
+        self.backend(backend).preflight()
+        os.close(self.lock())
 
     def register(self, record: Record) -> None:
         """Put an attachment on record before anything is done for it.
@@ -82,7 +82,7 @@ class Forwarder:
         if not record.mappings and not _has_rules(old):
             self._replace_entry(record)
             return []
-        file = self._lock()
+        file = self.lock()
         try:
             step, notices = self._decide(Transition(before=old, after=record), policy)
             if old is not None:
@@ -132,7 +132,7 @@ class Forwarder:
         self._shut(exposed)
         for number, (backend, part) in enumerate(changes.split_by_backend(step)):
             try:
-                self._backend(backend).apply(part)
+                self.backend(backend).apply(part)
             except RulesUntouchedError as error:
                 if number:
                     raise CniError(error.code, error.msg, error.details) from error
@@ -184,16 +184,21 @@ class Forwarder:
         """Remove what bears an attachment's tag: nothing is on record of it."""
         usable = self.backends.usable()
         if not usable:
-            self._backend(IPTABLES).preflight()
+            self.backend(IPTABLES).preflight()
         for backend in usable:
-            tools = self._backend(backend)
-            own, others = tools.local_targets(attachment)
-            if own:
-                from mesos_cni_port_mapper.netfilter.gate import Gate
+            tools = self.backend(backend)
+            mark = tools.mark_of(attachment)
+            self.remove_marked(tools, mark, chain, bare_tag_of(attachment))
 
-                # Before its guard goes.
-                Gate(ledger=self.ledger).shut_unrecorded(own, others)
-            tools.remove(attachment, chain)
+    def remove_marked(self, tools: BackEnd, mark: str, chain: str, bare: str = "") -> None:
+        """Remove what bears a mark, of which nothing is on record; the lock must be held."""
+        own, others = tools.local_targets(mark)
+        if own:
+            from mesos_cni_port_mapper.netfilter.gate import Gate
+
+            # Before its guard goes.
+            Gate(ledger=self.ledger).shut_unrecorded(own, others)
+        tools.remove(mark, chain, bare)
 
     def close(self, forget: Attachment | None = None) -> None:
         """Give the record's lock back, and forget an attachment of which nothing is left."""
@@ -211,12 +216,13 @@ class Forwarder:
         """Name everything in which the kernel differs from what a record asks for."""
         from mesos_cni_port_mapper.linux import sysctl
 
-        found = self._backend(record.backend).differences(record)
+        found = self.backend(record.backend).differences(record)
         if record.local_interface and not sysctl.has_route_localnet(record.local_interface):
             found.append(f"off: net.ipv4.conf.{record.local_interface}.route_localnet")
         return found
 
-    def _backend(self, name: str) -> BackEnd:
+    def backend(self, name: str) -> BackEnd:
+        """Return a back end whose children share the lock on the record."""
         return self.backends.get(name, self.ledger, self.keep())
 
     def _open_gate(self, records: Sequence[Record]) -> None:
@@ -250,7 +256,8 @@ class Forwarder:
             self.entry.close()
         self.entry = entry
 
-    def _lock(self) -> int:
+    def lock(self) -> int:
+        """Take the lock of everything on record here; closing the descriptor gives it back."""
         try:
             return self.ledger.lock(self.seconds)
         except LockHeldError as error:
@@ -265,7 +272,7 @@ class Forwarder:
     def _lock_if_there_is_state(self) -> int | None:
         """Take the ledger's lock; where none can be kept nobody else has it, and DEL needs none."""
         try:
-            return self._lock()
+            return self.lock()
         except RulesUntouchedError as error:
             if error.code == IO_FAILURE and self.entry is None:
                 return None

@@ -102,6 +102,14 @@ class Iptables(Value):
                 done.stdout[:2000].decode(errors="replace").strip(),
             ) from error
 
+    def rehearse(self, table: str) -> None:
+        """Complain if the kernel has no such table or somebody keeps it; nothing is changed."""
+        done = self._run([self.restore, "--test", "--noflush"], f"*{table}\nCOMMIT\n".encode())
+        if done.status != 0:
+            raise CniError(
+                RULES_FAILED, f"{self.restore} cannot work on the {table} table", _words_of(done)
+            )
+
     def commit(self, table: str, lines: Sequence[str]) -> str:
         """Commit a batch; return "" or, when it was refused, what the tool said."""
         script = "\n".join([f"*{table}", *lines, "COMMIT", ""])

@@ -138,6 +138,16 @@ class Ledger(Value):
             raise
         return Entry(file, record)
 
+    def records(self) -> list[Record]:
+        """Return all there are; what is no record is passed over."""
+        directory = f"{self.directory}/attachments"
+        try:
+            names = sorted([name for name in os.listdir(directory) if not name.startswith(".")])
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+        found = [decode_record(files.read(f"{directory}/{name}") or b"") for name in names]
+        return [record for record in found if record is not None]
+
     def forget(self, attachment: Attachment) -> None:
         """Remove an attachment's record."""
         files.remove_with_scratch(self._path_of(attachment))

@@ -7,11 +7,11 @@ relies on it is refused.
 
 from __future__ import annotations
 
-from mesos_cni_port_mapper.cni.errors import PORT_TAKEN, RULES_FAILED, CniError, os_reason
-from mesos_cni_port_mapper.linux import process
+from mesos_cni_port_mapper.cni.errors import PORT_TAKEN, RULES_FAILED
 from mesos_cni_port_mapper.netfilter.outcome import RulesUntouchedError
 from mesos_cni_port_mapper.portmap import nft_script
-from mesos_cni_port_mapper.portmap.elements import identity_of, plan_contents
+from mesos_cni_port_mapper.portmap.attachment import is_of_network
+from mesos_cni_port_mapper.portmap.elements import OWNERS, identity_of, plan_contents
 from mesos_cni_port_mapper.portmap.nft_table import BASE, NAME, table_of
 from mesos_cni_port_mapper.portmap.plan import plan_forwarding
 from mesos_cni_port_mapper.portmap.rule import IPV4, IPV6, NAT
@@ -20,15 +20,15 @@ from mesos_cni_port_mapper.value import Value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from mesos_cni_port_mapper.netfilter.changes import Step
     from mesos_cni_port_mapper.netfilter.iptables import Iptables
     from mesos_cni_port_mapper.netfilter.ledger import Ledger
+    from mesos_cni_port_mapper.netfilter.nft import Nft
     from mesos_cni_port_mapper.netfilter.record import Record
     from mesos_cni_port_mapper.portmap.attachment import Attachment
     from mesos_cni_port_mapper.portmap.elements import Content
-    from mesos_cni_port_mapper.portmap.nft_listing import NftListing
 
 _ATTEMPTS = 3
 """How often to list and try again when somebody who does not share our lock keeps interfering."""
@@ -38,17 +38,20 @@ class Side(Value):
     """What a step is for one family: contents that go and contents that should be there.
 
     ``leaving`` are the attachments that have nothing there afterwards, ``staying`` the others.
+    ``strays`` are the identities of those who leave and are not on record.
     """
 
     family: int
-    before: tuple[Content, ...]
-    after: tuple[Content, ...]
-    staying: tuple[Attachment, ...]
-    leaving: tuple[Attachment, ...]
+    before: tuple[Content, ...] = ()
+    after: tuple[Content, ...] = ()
+    staying: tuple[Attachment, ...] = ()
+    leaving: tuple[Attachment, ...] = ()
+    strays: tuple[str, ...] = ()
 
     def identities(self) -> list[str]:
         """Return what stands for those concerned in maps of owners."""
-        return [identity_of(each) for each in (*self.staying, *self.leaving)]
+        known = [identity_of(each) for each in (*self.staying, *self.leaving)]
+        return [*known, *self.strays]
 
     def parts(self) -> list[str]:
         """Return what is needed of the table besides its base."""
@@ -56,27 +59,15 @@ class Side(Value):
 
 
 class NfTables(Value):
-    """The back end; ``nft`` is the program, "" where there is none.
+    """The back end; ``tools`` are the host's iptables by family, for who minds rules of theirs."""
 
-    ``seconds`` is the deadline of one run; ``keep`` are file descriptors that it inherits.
-    ``tools`` are the host's iptables by family, for who wants to know of rules made with them.
-    """
-
-    nft: str
-    environ: Mapping[str, str]
-    seconds: float
+    nft: Nft
     ledger: Ledger
     tools: Mapping[int, Iptables]
-    keep: tuple[int, ...] = ()
 
     def preflight(self) -> None:
         """Complain if nothing could be done, without starting a program."""
-        if not self.nft:
-            raise RulesUntouchedError(
-                RULES_FAILED,
-                "nft is not installed",
-                "looked in PATH, /usr/sbin and /sbin; install the package nftables",
-            )
+        self.nft.preflight()
 
     def apply(self, step: Step) -> None:
         """Make the tables of both families agree with a step, in one transaction."""
@@ -93,7 +84,7 @@ class NfTables(Value):
             self._note(sides, self._agree(sides, step.policy))
             return
         lines = [line for side in sides for line in self._expected(side, side.family in dissolved)]
-        if not lines or not self._commit(lines):
+        if not lines or not self.nft.commit(lines):
             self._note(sides, dissolved)
         else:
             self._note(sides, self._agree(sides, step.policy))
@@ -127,19 +118,19 @@ class NfTables(Value):
         for _ in range(_ATTEMPTS):
             dissolved: list[int] = []
             lines = [line for side in sides for line in self._repair(side, policy, dissolved)]
-            refusal = self._commit(lines) if lines else ""
+            refusal = self.nft.commit(lines) if lines else ""
             if not refusal:
                 return dissolved
         raise RulesUntouchedError(
             RULES_FAILED,
-            f"{self.nft} refused the elements of {sides[-1].identities()[-1]}",
+            f"{self.nft.program} refused the elements of {sides[-1].identities()[-1]}",
             refusal,
         )
 
     def _repair(self, side: Side, policy: str, dissolved: list[int]) -> list[str]:
         from mesos_cni_port_mapper.portmap import nft_agreement
 
-        listing = self._listing(side.family)
+        listing = self.nft.listing(side.family)
         if listing is None:
             if not side.after:
                 dissolved.append(side.family)
@@ -174,22 +165,53 @@ class NfTables(Value):
                 for part in (BASE, *side.parts()):
                     self.ledger.note(_noted(side.family, part))
 
-    def remove(self, attachment: Attachment, chain: str) -> None:  # noqa: ARG002 - it is iptables'
-        """Remove every element of an attachment that is not on record."""
-        sides = [
-            Side(family=family, before=(), after=(), staying=(), leaving=(attachment,))
-            for family in (IPV4, IPV6)
-        ]
+    def mark_of(self, attachment: Attachment) -> str:
+        """Return what stands for an attachment in the maps of owners."""
+        return identity_of(attachment)
+
+    def remove(self, mark: str, chain: str, bare: str = "") -> None:  # noqa: ARG002 - iptables' own
+        """Remove every element of an identity."""
+        sides = [Side(family=family, strays=(mark,)) for family in (IPV4, IPV6)]
         self._note(sides, self._agree(sides, ""))
 
-    def local_targets(self, attachment: Attachment) -> tuple[set[str], set[str]]:
-        """Return where ports of loopback lead to: an attachment's, and everybody else's."""
+    def strays(self, network: str, kept: Collection[Attachment]) -> list[str]:
+        """Return the identities of a network's attachments, but for some."""
+        own = {identity_of(each) for each in kept}
+        found = []
+        for family in (IPV4, IPV6):
+            listing = self.nft.listing(family)
+            for container, elements in (listing.containers if listing else {}).items():
+                if container.endswith(OWNERS):
+                    found += [
+                        held.value
+                        for held in elements.values()
+                        if is_of_network(held.comment, network) and held.value not in own
+                    ]
+        return list(dict.fromkeys(found))
+
+    def local_targets(self, mark: str) -> tuple[set[str], set[str]]:
+        """Return where ports of loopback lead to: an identity's, and everybody else's."""
         from mesos_cni_port_mapper.portmap.nft_agreement import owned_locally
 
-        listing = self._listing(IPV4)
-        if listing is None:
-            return set(), set()
-        return owned_locally(listing, identity_of(attachment))
+        listing = self.nft.listing(IPV4)
+        return owned_locally(listing, mark) if listing else (set(), set())
+
+    def rehearse(self, families: Collection[int]) -> None:
+        """Have nft check a batch that would make the tables."""
+        self.preflight()
+        self.nft.rehearse(
+            [line for family in families for line in nft_script.plan_repair(family, ())]
+        )
+
+    def missing(self, record: Record) -> list[str]:
+        """Return the tables that should hold elements of a record and are not there."""
+        from mesos_cni_port_mapper.netfilter.existing import has_nft_table
+
+        return [
+            f"nftables table {table_of(content.family)}"
+            for content in plan_contents(record.wish())
+            if not has_nft_table(content.family, NAME)
+        ]
 
     def differences(self, record: Record) -> list[str]:
         """Name everything in which the tables differ from what a record asks for."""
@@ -197,7 +219,7 @@ class NfTables(Value):
 
         found = []
         for content in plan_contents(record.wish()):
-            listing = self._listing(content.family)
+            listing = self.nft.listing(content.family)
             table = table_of(content.family)
             if listing is None:
                 found.append(f"missing: table {table}")
@@ -213,52 +235,8 @@ class NfTables(Value):
         for plan in plan_forwarding(step.own.after.wish()):
             tools = self.tools.get(plan.family)
             if tools is not None and plan.table == NAT and has_table(plan.family, NAT):
-                listing = tools.but(keep=self.keep).listing(NAT)
+                listing = tools.but(keep=self.nft.keep).listing(NAT)
                 refuse_taken(listing, plan, step.known(), strict=True)
-
-    def _listing(self, family: int) -> NftListing | None:
-        """Return a table as it is, or nothing where there is none."""
-        from mesos_cni_port_mapper.netfilter.existing import has_nft_table
-        from mesos_cni_port_mapper.portmap.nft_listing import parse_nft_listing
-
-        if not has_nft_table(family, NAME):
-            return None
-        try:
-            done = self._run(["-j", "list", "table", *table_of(family).split()], b"")
-        except CniError as error:
-            raise RulesUntouchedError(error.code, error.msg, error.details) from error
-        if done.status != 0:
-            raise RulesUntouchedError(
-                RULES_FAILED,
-                f"{self.nft} cannot list table {table_of(family)} (exit status {done.status})",
-                _words_of(done),
-            )
-        try:
-            return parse_nft_listing(done.stdout)
-        except ValueError as error:
-            raise RulesUntouchedError(
-                RULES_FAILED, f"{self.nft} did not print table {table_of(family)}", str(error)
-            ) from error
-
-    def _commit(self, lines: Sequence[str]) -> str:
-        """Commit a batch; return "" or, when it was refused, what the tool said."""
-        done = self._run(["-f", "-"], "\n".join([*lines, ""]).encode())
-        if done.status < 0:
-            raise CniError(RULES_FAILED, f"{self.nft} was ended by signal {-done.status}")
-        return "" if done.status == 0 else _words_of(done) or f"exit status {done.status}"
-
-    def _run(self, arguments: list[str], stdin: bytes) -> process.Finished:
-        argv = [self.nft, *arguments]
-        try:
-            return process.run(argv, self.environ, stdin, self.seconds, self.keep)
-        except OSError as error:
-            raise RulesUntouchedError(
-                RULES_FAILED, f"cannot run {self.nft}", os_reason(error)
-            ) from error
-        except process.DeadlineError as error:
-            raise CniError(
-                RULES_FAILED, f"{self.nft} did not finish in {self.seconds:g} s and was killed"
-            ) from error
 
 
 _LOST = "lost"
@@ -303,7 +281,3 @@ def _users(family: int) -> str:
 
 def _noted(family: int, part: str) -> str:
     return f"{family}-nftables-{part}"
-
-
-def _words_of(done: process.Finished) -> str:
-    return (done.stderr or done.stdout).decode(errors="replace").strip()

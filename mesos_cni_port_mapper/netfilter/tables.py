@@ -5,15 +5,16 @@ from __future__ import annotations
 from mesos_cni_port_mapper.cni.errors import RULES_FAILED, CniError
 from mesos_cni_port_mapper.netfilter import changes
 from mesos_cni_port_mapper.netfilter.outcome import RulesUntouchedError
-from mesos_cni_port_mapper.portmap.attachment import tag_of
-from mesos_cni_port_mapper.portmap.plan import TABLES, plan_forwarding, plan_leaving
+from mesos_cni_port_mapper.portmap.attachment import is_of_network, tag_of
+from mesos_cni_port_mapper.portmap.listing import comment_of
+from mesos_cni_port_mapper.portmap.plan import TABLES, plan_absence, plan_forwarding, tables_of
 from mesos_cni_port_mapper.portmap.rule import IPV4, IPV6, NAT, RAW
 from mesos_cni_port_mapper.portmap.traffic import FAIL, STRICT
 from mesos_cni_port_mapper.value import Value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     from mesos_cni_port_mapper.netfilter.changes import Change, Step
     from mesos_cni_port_mapper.netfilter.iptables import Iptables
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
     from mesos_cni_port_mapper.netfilter.record import Record
     from mesos_cni_port_mapper.portmap.attachment import Attachment
     from mesos_cni_port_mapper.portmap.listing import Listing
+
+
+_PROGRAMS = {IPV4: "iptables", IPV6: "ip6tables"}
 
 
 class Tables(Value):
@@ -31,7 +35,6 @@ class Tables(Value):
 
     tools: Mapping[int, Iptables]
     ledger: Ledger
-    missing: str = "iptables-restore and iptables-save"
     keep: tuple[int, ...] = ()
 
     def families(self) -> tuple[int, ...]:
@@ -74,19 +77,50 @@ class Tables(Value):
             self.ledger.forget_chains(plan, gone)
         self.ledger.note_chains(plan)
 
-    def remove(self, attachment: Attachment, chain: str) -> None:
-        """Remove every rule of an attachment that is not on record, wherever it is."""
-        for plan in reversed(plan_leaving(attachment, chain, self._existing())):
+    def mark_of(self, attachment: Attachment) -> str:
+        """Return the tag of an attachment's rules."""
+        return tag_of(attachment)
+
+    def remove(self, mark: str, chain: str, bare: str = "") -> None:
+        """Remove every rule with a tag, wherever it is, and those with a bare one in the chain."""
+        for plan in reversed(plan_absence(mark, chain, self._existing(), bare)):
             gone = self._tools(plan.family).agree([plan])
             self.ledger.forget_chains(plan, gone)
 
-    def local_targets(self, attachment: Attachment) -> tuple[set[str], set[str]]:
-        """Return where ports of loopback lead to: an attachment's, and everybody else's."""
+    def strays(self, network: str, kept: Collection[Attachment]) -> list[str]:
+        """Return the tags of a network's attachments, but for some; bare ones name no network."""
+        own = {tag_of(each) for each in kept}
+        found = []
+        for family, table in self._existing():
+            for rules in self._tools(family).listing(table).chains.values():
+                found += [comment_of(rule) for rule in rules if "--comment" in rule]
+        return [
+            tag for tag in dict.fromkeys(found) if is_of_network(tag, network) and tag not in own
+        ]
+
+    def local_targets(self, mark: str) -> tuple[set[str], set[str]]:
+        """Return where ports of loopback lead to: those with a tag, and everybody else's."""
         from mesos_cni_port_mapper.netfilter.gate import find_local_targets
 
         if (IPV4, RAW) not in self._existing():
             return set(), set()
-        return find_local_targets(self._tools(IPV4).listing(NAT), tag_of(attachment))
+        return find_local_targets(self._tools(IPV4).listing(NAT), mark)
+
+    def rehearse(self, families: Collection[int]) -> None:
+        """Have the tools check an empty batch."""
+        self.preflight()
+        for family in families:
+            self._tools(family).rehearse(NAT)
+
+    def missing(self, record: Record) -> list[str]:
+        """Return the tables that should hold rules of a record and are not there."""
+        from mesos_cni_port_mapper.netfilter.existing import has_table
+
+        return [
+            f"{_PROGRAMS[family]} table {table}"
+            for family, table in tables_of(record.wish())
+            if not has_table(family, table)
+        ]
 
     def differences(self, record: Record) -> list[str]:
         """Name everything in which the tables differ from what a record asks for."""
@@ -106,7 +140,7 @@ class Tables(Value):
     def _tools(self, family: int) -> Iptables:
         tools = self.tools.get(family)
         if tools is None:
-            name = {IPV4: "iptables", IPV6: "ip6tables"}[family]
+            name = _PROGRAMS[family]
             raise RulesUntouchedError(
                 RULES_FAILED,
                 f"{name}-restore and {name}-save are not installed",

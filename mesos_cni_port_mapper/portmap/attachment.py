@@ -46,6 +46,11 @@ def is_tag(comment: str) -> bool:
     return words[::2] == ["container_id:", "network:", "ifname:"] and len(words) == 6
 
 
+def is_of_network(tag: str, network: str) -> bool:
+    """Tell whether a tag names a network, or the digest that stands for a long name."""
+    return is_tag(tag) and tag.split(" ")[3] in (network, _shorter(network))
+
+
 def bare_tag_of(attachment: Attachment) -> str:
     """Return the tag the original plugin gave a container's rules, or "" if it would be cut short.
 

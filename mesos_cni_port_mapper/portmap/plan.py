@@ -83,13 +83,19 @@ def plan_leaving(
     attachment: Attachment, chain: str, tables: Sequence[tuple[int, str]]
 ) -> tuple[Plan, ...]:
     """Plan for an attachment to have no rules in tables, those of the original plugin included."""
-    bare = bare_tag_of(attachment)
+    return plan_absence(tag_of(attachment), chain, tables, bare_tag_of(attachment))
+
+
+def plan_absence(
+    tag: str, chain: str, tables: Sequence[tuple[int, str]], bare: str = ""
+) -> tuple[Plan, ...]:
+    """Plan for no rules with a tag in tables, and none with a ``bare`` one in a network's chain."""
     return tuple(
         [
             Plan(
                 family=family,
                 table=table,
-                tag=tag_of(attachment),
+                tag=tag,
                 chains=tuple(
                     [_chain(name, family, table) for name in _names_of(chain, family, table)]
                 ),

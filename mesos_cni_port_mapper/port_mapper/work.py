@@ -1,9 +1,4 @@
-"""The port mapper: a CNI plugin that adds port mappings to whatever its delegate attaches.
-
-ADD checks everything, attaches through the delegate, then forwards. DEL stops forwarding, then
-detaches: an address is never freed while a rule still leads to it, because the next container to
-get it would receive the traffic. A failed ADD undoes what it did by the same steps as DEL.
-"""
+"""A request being served: what every command needs, and how far one for an attachment is."""
 
 from __future__ import annotations
 
@@ -40,104 +35,36 @@ from mesos_cni_port_mapper.portmap.attachment import Attachment
 from mesos_cni_port_mapper.portmap.configuration import (
     Forwarding,
     parse_configuration,
-    parse_forwarding,
 )
 from mesos_cni_port_mapper.portmap.plan import endpoints_of, find_unserved, tables_of
 from mesos_cni_port_mapper.portmap.rule import IPV4, RAW
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from typing import Any
 
     from mesos_cni_port_mapper.cni.request import Request
 
 
-class PortMapper:
-    """Answers the requests of a runtime."""
-
-    def add(self, request: Request) -> dict[str, Any]:
-        """Attach through the delegate, then forward the host ports that are asked for."""
-        signals.hold()
-        work = Work(request)
-        wanted = parse_forwarding(request.netconf, work.backend)
-        work.find_delegates()
-        if wanted.mappings:
-            work.forwarder.preflight(work.backend)
-        work.register(wanted)
-        try:
-            result = work.attach()
-            answer = work.answer(result)
-            work.forward(wanted, result)
-        except BaseException as failure:
-            work.undo(failure)
-            raise
-        work.forwarder.close()
-        return answer
-
-    def delete(self, request: Request) -> None:
-        """Stop forwarding, then detach. While rules may remain, the address is kept."""
-        signals.ignore()
-        work = Work(request)
-        record = work.forwarder.resume(work.attachment)
-        if record is not None:
-            work.versions = record.delegate_versions
-        try:
-            work.forwarder.withdraw(work.attachment, work.configuration.chain)
-            work.find_delegates()
-            work.delegates().delete(work.usable_previous_result())
-        except BaseException:
-            work.forwarder.close()
-            raise
-        work.forwarder.close(forget=work.attachment)
-
-    def check(self, request: Request) -> None:
-        """Have the delegate check, then compare every rule with the plan."""
-        signals.hold()
-        work = Work(request)
-        wanted = parse_forwarding(request.netconf, work.backend)
-        result = work.previous_result()
-        if result is None:
-            raise CniError(INVALID_CONFIGURATION, "prevResult: is missing; CHECK needs it")
-        work.find_delegates()
-        record = work.forwarder.resume(work.attachment)
-        if record is not None:
-            work.versions = record.delegate_versions
-        try:
-            work.delegates().check(result)
-            if wanted.mappings:
-                work.compare(wanted, result)
-        finally:
-            work.forwarder.close()
-
-
-class Work:
-    """One request being served: what it concerns, and how far it has come.
-
-    ``versions`` are those the delegates are asked in, or were when they attached. ``begun`` says
-    that rules may have been made.
-    """
+class Setting:
+    """What a request concerns: its configuration, and the host it is for."""
 
     def __init__(self, request: Request) -> None:
         self.request = request
         self.configuration = parse_configuration(request.netconf)
-        self.attachment = Attachment(
-            network=self.configuration.name,
-            container_id=request.container_id,
-            ifname=request.ifname,
-        )
         timeouts = self.configuration.timeouts
         self.host = _this_host()
         self.backends = BackEnds(request.environ, timeouts.tools)
         self.backend = self.configuration.backend or self.backends.usual()
-        self.forwarder = Forwarder(
-            Ledger(directory=f"{self.configuration.state_directory}/{self.host.network_namespace}"),
-            self.backends,
-            timeouts.lock,
+        self.ledger = Ledger(
+            directory=f"{self.configuration.state_directory}/{self.host.network_namespace}"
         )
-        self.versions: tuple[str, ...] = ()
         self.programs: list[str] = []
-        self.result: Result | None = None
-        self.begun = False
+
+    def make_forwarder(self) -> Forwarder:
+        """Return what makes and removes the rules of one attachment."""
+        return Forwarder(self.ledger, self.backends, self.configuration.timeouts.lock)
 
     def find_delegates(self) -> None:
         """Find the delegates' programs, or raise ``CniError``."""
@@ -146,14 +73,16 @@ class Work:
             for netconf in self.configuration.delegates
         ]
 
-    def delegates(self) -> Delegates:
-        """Return the delegates; their programs share the lock on this attachment's record."""
+    def make_delegates(
+        self, environ: Mapping[str, str], versions: tuple[str, ...], keep: tuple[int, ...] = ()
+    ) -> Delegates:
+        """Return the delegates as programs that inherit an environment and descriptors."""
         executables = [
             Executable(
                 program=program,
-                environ=self.request.environ,
+                environ=environ,
                 seconds=self.configuration.timeouts.delegate,
-                keep=self.forwarder.keep(),
+                keep=keep,
             )
             for program in self.programs
         ]
@@ -161,7 +90,31 @@ class Work:
             Delegate(outer=self.request.netconf, netconf=netconf, executable=executable)
             for netconf, executable in zip(self.configuration.delegates, executables, strict=True)
         ]
-        return Delegates(members=tuple(members), versions=self.versions)
+        return Delegates(members=tuple(members), versions=versions)
+
+
+class Work(Setting):
+    """One request for an attachment being served.
+
+    ``versions`` are those the delegates are asked in, or were when they attached. ``begun`` says
+    that rules may have been made.
+    """
+
+    def __init__(self, request: Request) -> None:
+        super().__init__(request)
+        self.attachment = Attachment(
+            network=self.configuration.name,
+            container_id=request.container_id,
+            ifname=request.ifname,
+        )
+        self.forwarder = self.make_forwarder()
+        self.versions: tuple[str, ...] = ()
+        self.result: Result | None = None
+        self.begun = False
+
+    def delegates(self) -> Delegates:
+        """Return the delegates; their programs share the lock on this attachment's record."""
+        return self.make_delegates(self.request.environ, self.versions, self.forwarder.keep())
 
     def register(self, wanted: Forwarding) -> None:
         """Put the attachment on record before anything is done for it."""

@@ -1,0 +1,93 @@
+"""nft(8): one transaction a run, and listings of a table of ours.
+
+Decisions are taken by exit status, never by message, and 1 is the only one it has for a failure.
+"""
+
+from __future__ import annotations
+
+from mesos_cni_port_mapper.cni.errors import RULES_FAILED, CniError, os_reason
+from mesos_cni_port_mapper.linux import process
+from mesos_cni_port_mapper.netfilter.outcome import RulesUntouchedError
+from mesos_cni_port_mapper.portmap.nft_table import NAME, table_of
+from mesos_cni_port_mapper.value import Value
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from mesos_cni_port_mapper.portmap.nft_listing import NftListing
+
+
+class Nft(Value):
+    """The tool; ``program`` is its path, "" where there is none.
+
+    ``seconds`` is the deadline of one run; ``keep`` are file descriptors that it inherits.
+    """
+
+    program: str
+    environ: Mapping[str, str]
+    seconds: float
+    keep: tuple[int, ...] = ()
+
+    def preflight(self) -> None:
+        """Complain if it is not there, without starting a program."""
+        if not self.program:
+            raise RulesUntouchedError(
+                RULES_FAILED,
+                "nft is not installed",
+                "looked in PATH, /usr/sbin and /sbin; install the package nftables",
+            )
+
+    def rehearse(self, lines: Sequence[str]) -> None:
+        """Complain if a batch would be refused; nothing is changed."""
+        done = self._run(["-c", "-f", "-"], "\n".join([*lines, ""]).encode())
+        if done.status != 0:
+            raise CniError(RULES_FAILED, f"{self.program} cannot make our table", _words_of(done))
+
+    def listing(self, family: int) -> NftListing | None:
+        """Return a table as it is, or nothing where there is none."""
+        from mesos_cni_port_mapper.netfilter.existing import has_nft_table
+        from mesos_cni_port_mapper.portmap.nft_listing import parse_nft_listing
+
+        if not has_nft_table(family, NAME):
+            return None
+        try:
+            done = self._run(["-j", "list", "table", *table_of(family).split()], b"")
+        except CniError as error:
+            raise RulesUntouchedError(error.code, error.msg, error.details) from error
+        if done.status != 0:
+            raise RulesUntouchedError(
+                RULES_FAILED,
+                f"{self.program} cannot list table {table_of(family)} (exit status {done.status})",
+                _words_of(done),
+            )
+        try:
+            return parse_nft_listing(done.stdout)
+        except ValueError as error:
+            raise RulesUntouchedError(
+                RULES_FAILED, f"{self.program} did not print table {table_of(family)}", str(error)
+            ) from error
+
+    def commit(self, lines: Sequence[str]) -> str:
+        """Commit a batch; return "" or, when it was refused, what the tool said."""
+        done = self._run(["-f", "-"], "\n".join([*lines, ""]).encode())
+        if done.status < 0:
+            raise CniError(RULES_FAILED, f"{self.program} was ended by signal {-done.status}")
+        return "" if done.status == 0 else _words_of(done) or f"exit status {done.status}"
+
+    def _run(self, arguments: list[str], stdin: bytes) -> process.Finished:
+        argv = [self.program, *arguments]
+        try:
+            return process.run(argv, self.environ, stdin, self.seconds, self.keep)
+        except OSError as error:
+            raise RulesUntouchedError(
+                RULES_FAILED, f"cannot run {self.program}", os_reason(error)
+            ) from error
+        except process.DeadlineError as error:
+            raise CniError(
+                RULES_FAILED, f"{self.program} did not finish in {self.seconds:g} s and was killed"
+            ) from error
+
+
+def _words_of(done: process.Finished) -> str:
+    return (done.stderr or done.stdout).decode(errors="replace").strip()
