@@ -73,6 +73,15 @@ class BackEnds:
             return [IPV4, IPV6] if self._nft() else []
         return list(self._tools(name))
 
+    def obstacles(self, name: str) -> dict[int, str]:
+        """Return the families in which a back end does not work here, each with what is missing."""
+        programs = {
+            family: "nft is" if name == NFTABLES else f"{tool}-restore and {tool}-save are"
+            for family, tool in ((IPV4, "iptables"), (IPV6, "ip6tables"))
+            if family not in self.families(name)
+        }
+        return {family: f"{program} not installed" for family, program in programs.items()}
+
     def usable(self) -> list[str]:
         """Return those whose rules could be found and removed here."""
         return [name for name in (IPTABLES, NFTABLES) if self.families(name)]

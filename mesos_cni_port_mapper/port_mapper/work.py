@@ -37,7 +37,7 @@ from mesos_cni_port_mapper.portmap.configuration import (
     parse_configuration,
 )
 from mesos_cni_port_mapper.portmap.plan import endpoints_of, find_unserved, tables_of
-from mesos_cni_port_mapper.portmap.rule import IPV4, RAW
+from mesos_cni_port_mapper.portmap.rule import IPV4, IPV6, RAW
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -223,34 +223,23 @@ class Work(Setting):
         )
 
     def _forwarding_record(self, wanted: Forwarding, result: Result) -> Record:
-        addresses = [
-            address
-            for family in self._families()
-            for address in [address_of(result, family, self.request.ifname)]
-            if address
-        ]
+        obstacles, ifname = self._obstacles(), self.request.ifname
+        given = {family: address_of(result, family, ifname) for family in (IPV4, IPV6)}
+        addresses = [each for family, each in given.items() if each and family not in obstacles]
         unserved = find_unserved(wanted.mappings, endpoints_of(addresses))
         if unserved:
-            from mesos_cni_port_mapper.netfilter.conflicts import described
+            from mesos_cni_port_mapper.netfilter.unserved import explain_unserved
 
-            raise CniError(
-                DELEGATE_FAILED,
-                f"{self._attacher()} returned no address for {self.request.ifname} to forward "
-                f"{described(unserved)} to",
-                f"addresses: {', '.join(addresses) or 'none'}; families here: {self._families()}",
-            )
+            raise explain_unserved(unserved, given, obstacles, self._attacher(), ifname)
         record = self._record(wanted).but(
             mappings=wanted.mappings, traffic=wanted.traffic, addresses=tuple(addresses)
         )
         return record.but(local_interface=self._local_interface(record))
 
-    def _families(self) -> list[int]:
-        """Return the families in which this host can forward."""
-        return [
-            family
-            for family in self.backends.families(self.backend)
-            if family == IPV4 or self.host.has_ipv6
-        ]
+    def _obstacles(self) -> dict[int, str]:
+        """Return the families in which this host cannot forward, each with what is missing."""
+        obstacles = self.backends.obstacles(self.backend)
+        return obstacles if self.host.has_ipv6 else {**obstacles, IPV6: "this host has no IPv6"}
 
     def _local_interface(self, record: Record) -> str:
         """Return the interface by which loopback is to be let out for a record, or ""."""
