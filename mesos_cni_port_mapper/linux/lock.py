@@ -142,11 +142,12 @@ def holder_of(path: str) -> str:
         # "1: FLOCK  ADVISORY  WRITE 4711 00:2d:81 0 EOF"; a waiter's line has "->" in second place.
         words = line.split()
         if len(words) > 5 and words[1] == "FLOCK" and words[5] == device:
-            return f"pid {words[4]} ({_command_of(words[4])})"
+            return f"pid {words[4]} ({command_of(words[4])})"
     return "a process that /proc/locks does not list"
 
 
-def _command_of(pid: str) -> str:
+def command_of(pid: str) -> str:
+    """Return what a process calls itself, or "?" when it is gone."""
     try:
         return (files.read(f"/proc/{pid}/comm") or b"?").decode(errors="replace").strip()
     except OSError:

@@ -202,7 +202,11 @@ class Work(Setting):
 
     def compare(self, wanted: Forwarding, result: Result) -> None:
         """Raise ``CniError`` naming every difference between the kernel and the plan."""
-        differences = self.forwarder.differences(self._forwarding_record(wanted, result))
+        from mesos_cni_port_mapper.netfilter.listeners import report_listeners
+
+        record = self._forwarding_record(wanted, result)
+        report_listeners(record.wish())
+        differences = self.forwarder.differences(record)
         if differences:
             raise CniError(
                 RULES_FAILED,

@@ -18,6 +18,7 @@ EXPENSIVE = set(
 )
 """Modules of which each costs milliseconds, on every start, for what a few lines do as well."""
 
+LISTENERS = "mesos_cni_port_mapper.netfilter.listeners"
 MODULES = "/run/modules"
 TRACE = "/run/trace"
 
@@ -107,6 +108,9 @@ def test_add_check_and_del_load_nothing_expensive(
     for modules in (after_add, after_check, after_del):
         assert "mesos_cni_port_mapper.port_mapper" in modules
         assert modules & EXPENSIVE == set()
+    # Looking at all sockets and processes of a host is for who asks how things are.
+    looks = [LISTENERS in modules for modules in (after_add, after_check, after_del)]
+    assert looks == [False, count > 0, False]
 
 
 def test_version_loads_nothing_expensive_and_not_even_the_port_mapper(
