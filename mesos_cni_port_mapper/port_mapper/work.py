@@ -149,7 +149,7 @@ class Work(Setting):
         except RulesUntouchedError:
             self.begun = had_rules
             raise
-        for notice in notices:
+        for notice in (*wanted.notices, *notices):
             stderr.say(notice)
 
     def undo(self, failure: BaseException) -> None:

@@ -11,7 +11,7 @@ from mesos_cni_port_mapper.cni.errors import INCOMPATIBLE_VERSION, UNSUPPORTED_V
 from mesos_cni_port_mapper.cni.fields import Section, refuse, shown
 from mesos_cni_port_mapper.cni.names import is_device_pattern, is_plugin_type
 from mesos_cni_port_mapper.portmap.chains import find_fault
-from mesos_cni_port_mapper.portmap.inputs import parse_mappings
+from mesos_cni_port_mapper.portmap.inputs import find_oddities, parse_mappings
 from mesos_cni_port_mapper.portmap.mapping import PortMapping
 from mesos_cni_port_mapper.portmap.traffic import (
     BACK_ENDS,
@@ -56,13 +56,14 @@ class Configuration(Value):
 class Forwarding(Value):
     """What is to be forwarded and how, and the devices from which it is not.
 
-    ``policy`` is what happens to a port that somebody has already.
+    ``policy`` is what happens to a port that somebody has already, ``notices`` are worth telling.
     """
 
     mappings: tuple[PortMapping, ...]
     excluded_devices: tuple[str, ...]
     traffic: Traffic
     policy: str
+    notices: tuple[str, ...] = ()
 
 
 def parse_configuration(netconf: dict[str, Any]) -> Configuration:
@@ -102,6 +103,7 @@ def parse_forwarding(netconf: dict[str, Any], backend: str) -> Forwarding:
         traffic=parse_traffic(section, backend),
         # Mesos offers a port again before the container that had it is gone.
         policy=parse_policy(section, TAKEOVER if wanted.by_mesos else FAIL),
+        notices=find_oddities(netconf),
     )
 
 

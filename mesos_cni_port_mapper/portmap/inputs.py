@@ -33,6 +33,7 @@ _VALID_ATTACHMENTS = ("cni.dev/valid-attachments", "cni.dev/attachments")
 MESOS_ARGS = "org.apache.mesos"
 
 _LOOPBACK_V6 = "::1"
+_FIELDS = {name.lower(): name for name in ("hostPort", "containerPort", "protocol", "hostIP")}
 
 
 class Wanted(Value):
@@ -81,9 +82,43 @@ def _parse_attachment(path: str, item: object) -> tuple[str, str]:
     return section.string("containerID"), section.string("ifname")
 
 
+def find_oddities(netconf: dict[str, Any]) -> tuple[str, ...]:
+    """Return what is legal about a configuration's mappings, and hardly what was meant."""
+    section = _runtime_section(netconf)
+    oddities = _find_unknown_fields(section)
+    capabilities = netconf.get("capabilities")
+    # Who declares none may have a runtime that keeps capabilities to itself, and Mesos knows none.
+    if (
+        isinstance(capabilities, dict)
+        and capabilities.get("portMappings") is None
+        and not section.has("portmappings")
+        and not Section(netconf).optional_section("args").has(MESOS_ARGS)
+    ):
+        oddities.append('capabilities: without "portMappings": true no runtime passes any')
+    return tuple(oddities)
+
+
+def _find_unknown_fields(section: Section) -> list[str]:
+    """Return the fields that may have been meant to narrow a mapping down, each name once."""
+    path = section.path_of("portmappings")
+    unknown: dict[str, int] = {}
+    for index, item in enumerate(section.array("portmappings")):
+        for name, value in item.items():
+            if name.lower() not in _FIELDS and value is not None:
+                unknown.setdefault(name, index)
+    known = ", ".join(_FIELDS.values())
+    return [
+        f"{path}[{index}]: {shown(name)} is ignored; a mapping has {known}"
+        for name, index in unknown.items()
+    ]
+
+
 def _parse_runtime_mappings(netconf: dict[str, Any]) -> tuple[PortMapping, ...]:
-    section = _folded(Section(netconf).optional_section("runtimeConfig"))
-    return _parse_list(section, "portmappings", _parse_runtime_mapping)
+    return _parse_list(_runtime_section(netconf), "portmappings", _parse_runtime_mapping)
+
+
+def _runtime_section(netconf: dict[str, Any]) -> Section:
+    return _folded(Section(netconf).optional_section("runtimeConfig"))
 
 
 def _parse_mesos_mappings(netconf: dict[str, Any]) -> tuple[PortMapping, ...]:
@@ -174,10 +209,7 @@ class _Folded(Section):
         self.spelt = {name.lower(): name for name in document}
 
     def path_of(self, key: str) -> str:
-        return super().path_of(self.spelt.get(key, _USUAL.get(key, key)))
-
-
-_USUAL = {"hostport": "hostPort", "containerport": "containerPort", "hostip": "hostIP"}
+        return super().path_of(self.spelt.get(key, _FIELDS.get(key, key)))
 
 
 def _folded(section: Section) -> Section:

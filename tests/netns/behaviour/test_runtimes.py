@@ -7,11 +7,14 @@ import pytest
 from tests.netns.behaviour.site import (
     CLIENT,
     FAMILIES,
+    NOTHING,
     OWN,
+    Imagined,
     Site,
     addresses,
     bridge,
     entries,
+    everything,
     gateways,
     mapping,
     name_of,
@@ -200,3 +203,22 @@ def test_the_delegate_gets_the_ports_only_if_it_can_do_something_with_them(site:
 
     assert sent == [None, [mapping(8081)]]
     assert entries(site) == 2
+
+
+def test_what_a_runtime_can_hardly_mean_is_told_and_no_error(site: Site) -> None:
+    imagined = Imagined(site)
+    misnamed = {**mapping(8080), "host_ip": OWN[4]}
+    members = [
+        imagined.member("web", misnamed),
+        imagined.member("without", capabilities={"ips": True}),
+    ]
+
+    told = [member.attach().stderr for member in members]
+
+    assert told == [
+        "mesos-cni-port-mapper: runtimeConfig.portMappings[0]: 'host_ip' is ignored; "
+        "a mapping has hostPort, containerPort, protocol, hostIP\n",
+        'mesos-cni-port-mapper: capabilities: without "portMappings": true no runtime passes any\n',
+    ]
+    assert [member.run("DEL").stderr for member in members] == ["", ""]
+    assert everything(site) == NOTHING
