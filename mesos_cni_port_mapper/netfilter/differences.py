@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from mesos_cni_port_mapper.portmap.listing import bears_tag, split_words
-from mesos_cni_port_mapper.portmap.mapping import HIGHEST_PORT
 from mesos_cni_port_mapper.portmap.render import render_rule
 from mesos_cni_port_mapper.portmap.rule import IPV4, IPV6, NAT
+from mesos_cni_port_mapper.portmap.scope import scope_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -13,33 +13,38 @@ if TYPE_CHECKING:
 
     from mesos_cni_port_mapper.portmap.listing import Listing
     from mesos_cni_port_mapper.portmap.rule import Chain, Plan, Rule
+    from mesos_cni_port_mapper.portmap.scope import Scope
 
 _ENDING_TARGETS = ("ACCEPT", "DNAT", "DROP", "NETMAP", "REDIRECT", "RETURN")
-_PORT_OPTIONS = frozenset(("-d", "-p", "-m", "--dport", "--comment"))
 
 
 def name_differences(listing: Listing, plan: Plan) -> list[str]:
-    """Name the differences, and the table unless it is the one that comes to mind first."""
+    """Return a line for everything in which a table is not what a plan for it says.
+
+    A line begins with the table's name, unless it is the one that comes to mind first.
+    """
     tool = "ip6tables" if plan.family == IPV6 else "iptables"
     where = "" if (plan.family, plan.table) == (IPV4, NAT) else f"{tool} {plan.table}: "
-    return [where + each for each in find_differences(listing, plan)]
-
-
-def find_differences(listing: Listing, plan: Plan) -> list[str]:
-    """Name everything in which a table differs from a plan for it."""
     differences = []
     for chain in plan.chains:
-        for entry in chain.entries:
-            text = render_rule(entry.rule)
-            present = [_words(rule) for rule in listing.chains.get(entry.built_in, ())]
-            count = present.count(_words(text))
-            if count != 1:
-                differences.append(f"{count} times instead of once: -A {entry.built_in} {text}")
-        differences += _compare_chain(listing.chains.get(chain.name, ()), chain, plan.tag)
+        differences += _compare_entries(listing, chain)
+        differences += _compare_rules(listing.chains.get(chain.name, ()), chain, plan.tag)
+        differences += _find_shadows(listing.chains.get(chain.name, ()), chain, plan.tag)
+    return [where + each for each in differences]
+
+
+def _compare_entries(listing: Listing, chain: Chain) -> list[str]:
+    differences = []
+    for entry in chain.entries:
+        text = render_rule(entry.rule)
+        present = [_words(rule) for rule in listing.chains.get(entry.built_in, ())]
+        count = present.count(_words(text))
+        if count != 1:
+            differences.append(f"{count} times instead of once: -A {entry.built_in} {text}")
     return differences
 
 
-def _compare_chain(rules: Sequence[str], chain: Chain, tag: str) -> list[str]:
+def _compare_rules(rules: Sequence[str], chain: Chain, tag: str) -> list[str]:
     differences = []
     wanted = [_Wanted(rule) for rule in chain.rules]
     present = [rule for rule in rules if bears_tag(rule, tag)]
@@ -62,7 +67,7 @@ def _compare_chain(rules: Sequence[str], chain: Chain, tag: str) -> list[str]:
         ]
     elif not all(each.is_like(rule) for each, rule in zip(wanted, present, strict=True)):
         differences.append(f"out of order in {chain.name}: {'; '.join(present)}")
-    return differences + _find_shadows(rules, chain, tag)
+    return differences
 
 
 class _Wanted:
@@ -89,37 +94,27 @@ class _Wanted:
 def _find_shadows(rules: Sequence[str], chain: Chain, tag: str) -> list[str]:
     """Name the rules of others that stand before one of the plan's and take its packets."""
     shadows: list[str] = []
+    others = [(rule, None if bears_tag(rule, tag) else scope_of(rule)) for rule in rules]
     for rule in chain.rules:
         if not rule.host_port:
             continue
         wanted = _Wanted(rule)
-        for other in rules:
-            if bears_tag(other, tag):
-                if wanted.is_like(other):
+        for text, scope in others:
+            if scope is None:
+                if wanted.is_like(text):
                     break
-            elif _takes_port(other, rule):
-                shadows.append(f"shadowed by: -A {chain.name} {other}")
+            elif _takes_port(scope, rule):
+                shadows.append(f"shadowed by: -A {chain.name} {text}")
     return list(dict.fromkeys(shadows))
 
 
-def _takes_port(rule: str, wanted: Rule) -> bool:
+def _takes_port(scope: Scope, wanted: Rule) -> bool:
     """Tell whether a rule ends the way of packets for one of the ports, whatever else they are."""
-    words = split_words(rule)
-    # To exclude a device, as the original's rules do, leaves all the others.
-    if words[:2] == ["!", "-i"]:
-        words = words[3:]
-    # Up to the target such a rule is pairs of an option and its value.
-    options = dict(zip(words[::2], words[1::2], strict=False))
-    conditions = list(options)[: list(options).index("-j")] if "-j" in options else []
-    if options.get("-j") not in _ENDING_TARGETS or not _PORT_OPTIONS.issuperset(conditions):
-        return False
-    if options.get("-p", wanted.protocol) != wanted.protocol:
-        return False
-    if options.get("-d", wanted.destination) != wanted.destination:
-        return False
-    first, _, last = options.get("--dport", f"1:{HIGHEST_PORT}").partition(":")
-    return int(first) < wanted.host_port + wanted.port_count and wanted.host_port <= int(
-        last or first
+    return (
+        scope.target in _ENDING_TARGETS
+        and not scope.narrowed
+        and scope.destination in ("", wanted.destination)
+        and scope.has_port_of(wanted)
     )
 
 

@@ -189,8 +189,9 @@ class _Writer:
             for device in devices
         ]
         match += self.conditions
-        network = loopback.NETWORK if scope == LOCAL else self.endpoint.network
-        sources = masquerade.marked_sources(self.wish.traffic, network)
+        sources = masquerade.marked_sources(self.wish.traffic, self.endpoint.network)
+        if scope == LOCAL:
+            sources = [loopback.NETWORK]
         mark = f"meta mark set meta mark | {self.wish.traffic.mark:#x}"
         marks = [" ".join([*match, *_source(word, source), mark]) for source in sources]
         return [

@@ -1,8 +1,8 @@
 """What iptables-save prints, read back.
 
 A rule is kept as the text that was printed: the kernel and the tool normalise rules, so the one
-sure way to name a rule for deletion is to repeat what the tool itself said. All that is read out of
-it are the comment and, for jumps, where they lead.
+sure way to name a rule for deletion is to repeat what the tool itself said. All that changing a
+table takes out of it are the comment and, for jumps, where they lead.
 """
 
 from __future__ import annotations

@@ -16,6 +16,8 @@ from mesos_cni_port_mapper.portmap.rule import Entry, Jump, Mark, Masquerade, Ru
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from mesos_cni_port_mapper.portmap.traffic import Traffic
 
 PREFIX = f"{OWN_PREFIX}SN-"
@@ -46,9 +48,17 @@ def rules_of(
 
 def marks_of(traffic: Traffic, forward: Rule, network: str) -> list[Rule]:
     """Plan what stands before a mapping's rule to mark what is to be masqueraded."""
+    return _marks(traffic, forward, marked_sources(traffic, network))
+
+
+def loopback_marks_of(traffic: Traffic, forward: Rule) -> list[Rule]:
+    """Plan the same for a mapping at loopback, all of whose clients must be masqueraded."""
+    return _marks(traffic, forward, [loopback.NETWORK])
+
+
+def _marks(traffic: Traffic, forward: Rule, sources: Sequence[str]) -> list[Rule]:
     if not (traffic.mark or traffic.mark_chain):
         return []
-    sources = marked_sources(traffic, network)
     target = Jump(chain=traffic.mark_chain) if traffic.mark_chain else Mark(bits=traffic.mark)
     return [forward.but(target=target, source=source) for source in sources]
 
@@ -65,9 +75,7 @@ def hidden_sources(traffic: Traffic, network: str, at_loopback: bool) -> list[st
 
 
 def marked_sources(traffic: Traffic, network: str) -> list[str]:
-    """Return the networks whose packets are marked, where marks are wanted; "" is all of them."""
-    if network == loopback.NETWORK:
-        return [network]
+    """Return the networks whose packets are marked on their way to a container, "" for all."""
     if traffic.masquerade_all:
         return [""]
     return [network] if traffic.snat else []

@@ -216,7 +216,7 @@ def _rules_of(run: PortRun, wish: Wish, endpoint: Endpoint) -> list[Rule]:
 
 def _local_rules_of(run: PortRun, wish: Wish, endpoint: Endpoint) -> list[Rule]:
     forward = _forward(run, wish, endpoint)
-    return [*masquerade.marks_of(wish.traffic, forward, loopback.NETWORK), forward]
+    return [*masquerade.loopback_marks_of(wish.traffic, forward), forward]
 
 
 def _forward(run: PortRun, wish: Wish, endpoint: Endpoint) -> Rule:

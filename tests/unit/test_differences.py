@@ -3,7 +3,7 @@
 import pytest
 
 from mesos_cni_port_mapper.netfilter.batch import plan_insertion
-from mesos_cni_port_mapper.netfilter.differences import find_differences
+from mesos_cni_port_mapper.netfilter.differences import name_differences
 from mesos_cni_port_mapper.portmap.plan import plan_forwarding
 from tests.unit.memory_table import MemoryTable
 from tests.unit.wishes import mapping, wish
@@ -25,7 +25,7 @@ def table() -> MemoryTable:
 
 
 def differences(table: MemoryTable) -> list[str]:
-    return find_differences(table.listing(), PLAN)
+    return name_differences(table.listing(), PLAN)
 
 
 def test_a_table_that_agrees_has_none(table: MemoryTable) -> None:
@@ -125,6 +125,8 @@ def test_nothing_is_there_at_all() -> None:
         "! -i cni0 -p tcp -m tcp --dport 8080 -j RETURN",
         "-j RETURN",
         '-m comment --comment "-i cni0" -j DROP',
+        "-m comment --comment -s -j DROP",
+        "-p tcp -m multiport --dports 22,8000:8090 -j ACCEPT",
         '-p tcp -m tcp --dport 8080 -m comment --comment "container_id: web-2" '
         "-j DNAT --to-destination 192.0.2.9:80",
     ],
@@ -154,6 +156,10 @@ def test_a_rule_is_shadowed_by(table: MemoryTable, other: str) -> None:
         "-p tcp -m tcp ! --dport 22 -j ACCEPT",
         "-p tcp -m tcp --dport 8080 -m mark --mark 0x1 -j ACCEPT",
         "-p tcp -m multiport --dports 8080,22 -m mark --mark 0x1 -j ACCEPT",
+        "-p tcp -m multiport --dports 22,8081 -j ACCEPT",
+        "-p tcp -m multiport ! --dports 22,8081 -j ACCEPT",
+        "-p tcp -m socket -j ACCEPT",
+        "! -p udp -j ACCEPT",
         "-p tcp -m tcp --dport 8080 -j LOG --log-prefix x",
         "-m statistic --mode random --probability 0.5 -j ACCEPT",
         "-j MARK --set-xmark 0x1/0x1",
@@ -180,7 +186,7 @@ def test_a_run_is_shadowed_in_part(table: MemoryTable) -> None:
     shadow = "-p tcp -m tcp --dport 89 -j ACCEPT"
     table.chains["CHAIN"].insert(0, shadow)
 
-    assert find_differences(table.listing(), plan) == [f"shadowed by: -A CHAIN {shadow}"]
+    assert name_differences(table.listing(), plan) == [f"shadowed by: -A CHAIN {shadow}"]
 
 
 SPECIFIC = "198.51.100.1"
@@ -192,7 +198,7 @@ def specific_differences(shadow: str) -> list[str]:
     table = MemoryTable()
     table.restore(plan_insertion(plan, []))
     table.chains["CHAIN"].insert(0, shadow)
-    return find_differences(table.listing(), plan)
+    return name_differences(table.listing(), plan)
 
 
 @pytest.mark.parametrize(
@@ -200,6 +206,7 @@ def specific_differences(shadow: str) -> list[str]:
     [
         f"-d {SPECIFIC}/32 -p tcp -m tcp --dport 8080 -j RETURN",
         f"-d {SPECIFIC}/32 -j RETURN",
+        f"-d {SPECIFIC}/32 ! -i cni0 -p tcp -m tcp --dport 8080 -j RETURN",
         "-p tcp -m tcp --dport 8080 -j RETURN",
     ],
 )
@@ -224,7 +231,7 @@ def conditional_differences(*given: str, printed: str) -> list[str]:
     table = MemoryTable()
     table.restore(plan_insertion(plan, []))
     table.chains["CHAIN"][:] = [f"{printed}{TCP}"]
-    return find_differences(table.listing(), plan)
+    return name_differences(table.listing(), plan)
 
 
 @pytest.mark.parametrize("printed", ["-s 192.0.2.0/24 ", "-s 192.0.2.0/255.255.255.0 "])

@@ -6,6 +6,7 @@ from mesos_cni_port_mapper.netfilter.foreign import refuse_taken, takes_port
 from mesos_cni_port_mapper.netfilter.outcome import RulesUntouchedError
 from mesos_cni_port_mapper.portmap.plan import plan_forwarding
 from mesos_cni_port_mapper.portmap.rule import Rule
+from mesos_cni_port_mapper.portmap.scope import scope_of
 from tests.unit.memory_table import MemoryTable
 from tests.unit.plans import FORWARD
 from tests.unit.wishes import mapping, tag, wish
@@ -62,6 +63,9 @@ def test_a_rule_of_the_same_attachment_is_not_in_its_way() -> None:
         ("-p tcp -m multiport --dports 22,8081 -j DNAT --to-destination 203.0.113.9", RUN),
         ("-p tcp -m multiport --dports 22,8000:8090 -j REDIRECT", FORWARD),
         ("-j REDIRECT", FORWARD),
+        ("-p tcp -m tcp ! --dport 22 -j REDIRECT", FORWARD),
+        ("-p tcp -m mark --mark 0x1 -j REDIRECT", FORWARD),
+        ('-p tcp -m tcp --dport 8080 -m comment --comment "-d" -j REDIRECT', FORWARD),
         ("! -i docker0 " + FOREIGN, FORWARD),
         ("-d 198.51.100.1/32 " + FOREIGN, FORWARD),
         ("-d 198.51.100.1/32 " + FOREIGN, SPECIFIC),
@@ -70,7 +74,7 @@ def test_a_rule_of_the_same_attachment_is_not_in_its_way() -> None:
     ],
 )
 def test_a_port_is_taken_by(rule: str, wanted: Rule) -> None:
-    assert takes_port(rule, wanted)
+    assert takes_port(scope_of(rule), wanted)
 
 
 @pytest.mark.parametrize(
@@ -86,7 +90,7 @@ def test_a_port_is_taken_by(rule: str, wanted: Rule) -> None:
     ],
 )
 def test_a_port_is_not_taken_by(rule: str, wanted: Rule) -> None:
-    assert not takes_port(rule, wanted)
+    assert not takes_port(scope_of(rule), wanted)
 
 
 @pytest.mark.parametrize(
@@ -101,4 +105,4 @@ def test_a_port_is_not_taken_by(rule: str, wanted: Rule) -> None:
 def test_rules_of_ours_for_one_address_and_for_all_go_together(
     rule: str, wanted: Rule, taken: bool
 ) -> None:
-    assert takes_port(rule, wanted, exactly=True) == taken
+    assert takes_port(scope_of(rule), wanted, exactly=True) == taken

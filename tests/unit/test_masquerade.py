@@ -5,6 +5,7 @@ import pytest
 from mesos_cni_port_mapper.portmap.masquerade import (
     chain_name,
     entries_into,
+    loopback_marks_of,
     marks_of,
     rules_of,
 )
@@ -95,18 +96,26 @@ TO_CHAIN = FORWARD.but(target=Jump(chain="KUBE-MARK-MASQ"))
             [TO_CHAIN.but(source=NETWORK)],
             id="another chain marks",
         ),
-        pytest.param(
-            Traffic(mark=0x2000), LOOPBACK, [MARK.but(source=LOOPBACK)], id="loopback without snat"
-        ),
-        pytest.param(
-            Traffic(mark_chain="KUBE-MARK-MASQ", masquerade_all=True),
-            LOOPBACK,
-            [TO_CHAIN.but(source=LOOPBACK)],
-            id="loopback, by another chain",
-        ),
+        pytest.param(Traffic(mark=0x2000), LOOPBACK, [], id="a container in such a network"),
     ],
 )
 def test_a_mark_repeats_every_match_of_the_mapping(
     traffic: Traffic, network: str, marks: list[Rule]
 ) -> None:
     assert marks_of(traffic, FORWARD, network) == marks
+
+
+@pytest.mark.parametrize(
+    ("traffic", "marks"),
+    [
+        pytest.param(Traffic(), [], id="no marks"),
+        pytest.param(Traffic(mark=0x2000), [MARK.but(source=LOOPBACK)], id="without snat"),
+        pytest.param(
+            Traffic(mark_chain="KUBE-MARK-MASQ", masquerade_all=True),
+            [TO_CHAIN.but(source=LOOPBACK)],
+            id="by another chain",
+        ),
+    ],
+)
+def test_all_that_comes_by_loopback_is_marked(traffic: Traffic, marks: list[Rule]) -> None:
+    assert loopback_marks_of(traffic, FORWARD) == marks
