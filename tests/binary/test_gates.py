@@ -48,10 +48,10 @@ def traced(plugin: Plugin) -> Plugin:
     return plugin.wrapped("strace", "-ff", "-ttt", "-e", "trace=execve", "-o", TRACE)
 
 
-def netconf(count: int) -> dict[str, Any]:
+def netconf(count: int, distance: int = 10) -> dict[str, Any]:
     # Apart from one another, or all of them would be one rule.
     ports = [
-        {"host_port": 31000 + 10 * index, "container_port": 8000 + index, "protocol": "tcp"}
+        {"host_port": 31000 + distance * index, "container_port": 8000 + index, "protocol": "tcp"}
         for index in range(count)
     ]
     return {
@@ -159,6 +159,20 @@ def test_a_del_takes_one_listing_and_one_restore(
 
     assert executed(host) == [NAME, NAME, "iptables-save", "iptables-restore", "static"]
     assert len(host.chain("MESOS-NET") or []) == (0 if last else 1)
+
+
+def test_a_run_of_a_thousand_ports_takes_the_programs_of_one(
+    host: Host, traced: Plugin, container: Container
+) -> None:
+    programs = []
+    for count in (1, 1000):
+        for command in (traced.add, traced.delete):
+            succeeded(command(container, netconf(count, distance=1)))
+            programs.append(executed(host))
+
+    assert programs[:2] == programs[2:]
+    assert programs[0] == [NAME, NAME, "static", "iptables-restore"]
+    assert programs[1] == [NAME, NAME, "iptables-save", "iptables-restore", "static"]
 
 
 def test_without_mappings_no_tool_is_run(host: Host, traced: Plugin, container: Container) -> None:

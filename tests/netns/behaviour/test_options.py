@@ -11,6 +11,7 @@ from tests.netns.behaviour.site import (
     NOTHING,
     OTHER,
     OWN,
+    Member,
     Site,
     addresses,
     bridge,
@@ -20,6 +21,7 @@ from tests.netns.behaviour.site import (
     mapping,
     name_of,
 )
+from tests.netns.injection import Tool
 from tests.support.traffic import Saw, connect_sctp, connect_tcp, connect_udp, serve_tcp
 
 MARK_CHAIN = "OPERATORS-MARK"
@@ -225,6 +227,33 @@ def test_a_thousand_consecutive_ports_may_be_shifted_one_to_one(site: Site) -> N
         assert connect_sctp(client, own, 20007) == Saw("web", CLIENT[family], 30007)
         assert connect_tcp(client, own, 21000) == "refused"
     assert connect_tcp(site.host, LOOPBACK[4], 20999) == Saw("web", gateways(1)[4], 30999)
+
+
+def test_a_thousand_consecutive_ports_are_told_to_iptables_in_the_words_of_one(site: Site) -> None:
+    options = {"snat": True, "localhost": True}
+    members = [
+        site.member(site.host.container(f"web-{count}"), *_run(20000, 30000)[:count], **options)
+        for count in (1, 1000)
+    ]
+
+    told = [_batches(site, member) for member in members]
+
+    # Two tables of one family and one of the other, for ADD and for DEL.
+    assert [len(batches) for batches in told] == [6, 6]
+    assert told[0] == told[1]
+
+
+def _batches(site: Site, member: Member) -> list[tuple[str, int]]:
+    """Attach and detach; return the tools that changed tables, and to how many lines, in order."""
+    for name in ("iptables-restore", "ip6tables-restore"):
+        batch = f"/run/batch-{member.container.name}"
+        Tool(site.host, name).behave(
+            f'cat >{batch}\necho {name} $(wc -l <{batch}) >>{batch}.log\nreal "$@" <{batch}'
+        )
+    member.attach()
+    member.detach()
+    log = site.host.path(f"/run/batch-{member.container.name}.log").read_text()
+    return [(name, int(lines)) for name, lines in (line.split() for line in log.splitlines())]
 
 
 def _run(host_port: int, container_port: int, protocol: str = "tcp") -> list[dict[str, object]]:
