@@ -210,11 +210,11 @@ def serve_at(host: Host, address: str, port: int) -> list[Server]:
 class Imagined:
     """Networks without links: delegates that only name addresses, for where no packet is sent."""
 
-    def __init__(self, site: Site) -> None:
+    def __init__(self, site: Site, first: int = 2) -> None:
         delegates = Delegates(site.host)
         delegates.fixed("fixed")
         self.site = site.finding(delegates.directory)
-        self._number = 1
+        self._number = first - 1
 
     def member(self, container: str, *mappings: Json, **changes: Any) -> Member:
         """Return a container with addresses of its own."""

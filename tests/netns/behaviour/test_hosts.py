@@ -73,6 +73,32 @@ def test_hosts_that_share_a_state_directory_know_nothing_of_each_other(
     assert list(kept_in(tmp_path).values()) == [[], []]
 
 
+def test_a_host_that_got_the_inode_of_one_that_is_gone_has_all_its_ports(
+    site: Site, other_site: Site, tmp_path: Path
+) -> None:
+    options = {"stateDir": str(tmp_path), "onConflict": "fail"}
+    # The addresses differ: nobody is told apart by those.
+    gone, new = (
+        Imagined(each, first).member(name, mapping(8080), **options)
+        for each, first, name in ((site, 2, "gone"), (other_site, 9, "new"))
+    )
+    gone.attach()
+    (left,) = tmp_path.iterdir()
+    inode = other_site.host.run(["stat", "-Lc", "%i", "/proc/self/ns/net"]).text.strip()
+    left.rename(tmp_path / inode)
+
+    answer = new.attach()
+
+    assert "takes tcp 8080 over from container gone on network net-1 (eth0), which is gone" in (
+        answer.stderr
+    )
+    assert new.run("CHECK", prevResult=answer.document).status == 0
+
+    new.detach()
+
+    assert everything(other_site) == NOTHING
+
+
 def reboot(site: Site) -> None:
     """Leave a host as after a boot that kept the state directory, and made the inode again."""
     for family in ("", "6"):
