@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from mesos_cni_port_mapper.netfilter.changes import Step
     from mesos_cni_port_mapper.netfilter.iptables import Iptables
     from mesos_cni_port_mapper.netfilter.ledger import Ledger
+    from mesos_cni_port_mapper.netfilter.nft import Nft
     from mesos_cni_port_mapper.netfilter.record import Record
     from mesos_cni_port_mapper.portmap.attachment import Attachment
 
@@ -89,14 +90,18 @@ class BackEnds:
     def get(self, name: str, ledger: Ledger, keep: tuple[int, ...] = ()) -> BackEnd:
         """Return a back end; its children inherit the descriptors of ``keep``."""
         if name == NFTABLES:
-            from mesos_cni_port_mapper.netfilter.nft import Nft
             from mesos_cni_port_mapper.netfilter.nftables import NfTables
 
-            nft = Nft(program=self._nft(), environ=self._environ, seconds=self._seconds, keep=keep)
-            return NfTables(nft=nft, ledger=ledger, tools=self._tools(IPTABLES))
+            return NfTables(nft=self.nft(keep), ledger=ledger, tools=self._tools(IPTABLES))
         from mesos_cni_port_mapper.netfilter.tables import Tables
 
         return Tables(tools=self._tools(name), ledger=ledger, keep=keep)
+
+    def nft(self, keep: tuple[int, ...] = ()) -> Nft:
+        """Return the tool of nf_tables, which may not be there."""
+        from mesos_cni_port_mapper.netfilter.nft import Nft
+
+        return Nft(program=self._nft(), environ=self._environ, seconds=self._seconds, keep=keep)
 
     def _nft(self) -> str:
         return process.find_tool("nft", self._environ)

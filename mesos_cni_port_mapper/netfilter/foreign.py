@@ -6,11 +6,16 @@ from mesos_cni_port_mapper.cni.errors import PORT_TAKEN
 from mesos_cni_port_mapper.netfilter.outcome import RulesUntouchedError
 from mesos_cni_port_mapper.portmap.attachment import is_tag
 from mesos_cni_port_mapper.portmap.listing import comment_of
+from mesos_cni_port_mapper.portmap.nft_scope import find_scopes
+from mesos_cni_port_mapper.portmap.nft_table import NAME
 from mesos_cni_port_mapper.portmap.rule import Dnat
 from mesos_cni_port_mapper.portmap.scope import scope_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from typing import Any
+
     from mesos_cni_port_mapper.portmap.listing import Listing
     from mesos_cni_port_mapper.portmap.rule import Plan, Rule
     from mesos_cni_port_mapper.portmap.scope import Scope
@@ -39,6 +44,23 @@ def refuse_taken(listing: Listing, plan: Plan, known: frozenset[str], *, strict:
                 raise RulesUntouchedError(
                     PORT_TAKEN, f"{wanted.protocol} {wanted.host_port} is taken by {owner}", text
                 )
+
+
+def refuse_rewritten(ruleset: Any, plans: Iterable[Plan]) -> None:
+    """Raise ``RulesUntouchedError`` where a rule of nf_tables takes one of the plans' ports.
+
+    ``ruleset`` is what ``nft -j list ruleset`` says. Raises ``ValueError`` if it says it otherwise.
+    """
+    for plan in plans:
+        others = find_scopes(ruleset, plan.family, NAME)
+        for wanted in _forwarding(plan):
+            for place, scope in others:
+                if takes_port(scope, wanted):
+                    raise RulesUntouchedError(
+                        PORT_TAKEN,
+                        f"{wanted.protocol} {wanted.host_port} is taken by a rule that is not ours",
+                        place,
+                    )
 
 
 def takes_port(scope: Scope, wanted: Rule, *, exactly: bool = False) -> bool:

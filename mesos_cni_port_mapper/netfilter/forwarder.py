@@ -16,7 +16,7 @@ from mesos_cni_port_mapper.netfilter import changes
 from mesos_cni_port_mapper.netfilter.changes import Step, Transition
 from mesos_cni_port_mapper.netfilter.outcome import RulesUntouchedError
 from mesos_cni_port_mapper.portmap.attachment import bare_tag_of, tag_of
-from mesos_cni_port_mapper.portmap.traffic import IGNORE, IPTABLES, NFTABLES, TAKEOVER
+from mesos_cni_port_mapper.portmap.traffic import IGNORE, IPTABLES, NFTABLES, STRICT, TAKEOVER
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -108,6 +108,8 @@ class Forwarder:
         Raises ``RulesUntouchedError`` if a port is taken.
         """
         record = own.after
+        if policy == STRICT:
+            self._refuse_foreign(record)
         contest = self.ledger.contest(record.mappings)
         step = Step(own=own, raised=_specific_tags(contest, record.attachment), policy=policy)
         if not contest.owners:
@@ -121,6 +123,15 @@ class Forwarder:
             step.but(others=tuple([each.transition() for each in losers])),
             [takeover_notice(record, each) for each in losers],
         )
+
+    def _refuse_foreign(self, record: Record) -> None:
+        """Complain if a rule of nf_tables, which iptables does not show, takes a port."""
+        from mesos_cni_port_mapper.netfilter.foreign import refuse_rewritten
+        from mesos_cni_port_mapper.portmap.plan import plan_forwarding
+
+        nft = self.backends.nft(self.keep())
+        if nft.program:
+            refuse_rewritten(nft.ruleset(), plan_forwarding(record.wish()))
 
     def _commit(self, step: Step) -> None:
         """Have each back end do its part, and loopback let out while its guard stands.

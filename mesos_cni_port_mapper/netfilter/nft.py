@@ -5,6 +5,7 @@ Decisions are taken by exit status, never by message, and 1 is the only one it h
 
 from __future__ import annotations
 
+from mesos_cni_port_mapper.cni import codec
 from mesos_cni_port_mapper.cni.errors import RULES_FAILED, CniError, os_reason
 from mesos_cni_port_mapper.linux import process
 from mesos_cni_port_mapper.netfilter.outcome import RulesUntouchedError
@@ -14,6 +15,7 @@ from mesos_cni_port_mapper.value import Value
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from typing import Any
 
     from mesos_cni_port_mapper.portmap.nft_listing import NftListing
 
@@ -43,6 +45,18 @@ class Nft(Value):
         done = self._run(["-c", "-f", "-"], "\n".join([*lines, ""]).encode())
         if done.status != 0:
             raise CniError(RULES_FAILED, f"{self.program} cannot make our table", _words_of(done))
+
+    def ruleset(self) -> Any:
+        """Return everything there is, everybody's, as nft says it (libnftables-json(5))."""
+        done = self._run(["-j", "list", "ruleset"], b"")
+        try:
+            if done.status == 0:
+                return codec.decode(done.stdout)
+        except ValueError:
+            pass
+        raise RulesUntouchedError(
+            RULES_FAILED, f"{self.program} cannot list what others have", _words_of(done)
+        )
 
     def listing(self, family: int) -> NftListing | None:
         """Return a table as it is, or nothing where there is none."""

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     Ranges = tuple[tuple[int, int], ...]
 
-_ALL_PORTS = ((1, HIGHEST_PORT),)
+ALL_PORTS = ((1, HIGHEST_PORT),)
 _NAMING_MODULES = ("tcp", "udp", "sctp", "multiport", "comment")
 """Modules that match nothing by themselves."""
 
@@ -34,7 +34,7 @@ class Scope(Value):
     target: str = ""
     protocol: str = ""
     destination: str = ""
-    ports: Ranges = _ALL_PORTS
+    ports: Ranges = ALL_PORTS
     narrowed: bool = False
 
     def has_port_of(self, wanted: Rule) -> bool:

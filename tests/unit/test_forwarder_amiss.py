@@ -66,6 +66,20 @@ def test_without_tools_rules_on_record_cannot_be_left(host: MemoryHost) -> None:
     assert host.records == [record("a", 1)]
 
 
+def test_without_tools_a_record_that_cannot_be_read_may_tell_of_rules(host: MemoryHost) -> None:
+    host.add(record("a", 1))
+    (path,) = (Path(host.ledger.directory) / "attachments").iterdir()
+    path.write_bytes(b"garbage")
+    forwarder = Forwarder(host.ledger, MemoryBackEnds({}), 1)
+    forwarder.resume(record("a").attachment)
+
+    with pytest.raises(RulesUntouchedError, match="not installed"):
+        forwarder.withdraw(record("a").attachment, "CHAIN")
+
+    forwarder.close()
+    assert path.read_bytes() == b"garbage"
+
+
 def test_a_preflight_misses_the_tools(host: MemoryHost) -> None:
     with pytest.raises(RulesUntouchedError, match="not installed"):
         Forwarder(host.ledger, MemoryBackEnds({}), 1).preflight(IPTABLES)

@@ -61,7 +61,8 @@ def without_ip6tables(site: Site) -> None:
         site.host.hide(directory)
 
 
-def test_a_family_whose_tools_are_missing_is_not_the_delegate_s_fault(site: Site) -> None:
+def test_a_family_whose_tools_are_missing_is_not_the_delegate_s_fault(chains_site: Site) -> None:
+    site = chains_site
     imagined = Imagined(site)
     without_ip6tables(site)
     web = imagined.member("web", mapping(8080), mapping(8081, host_ip=OWN[6]), delegate=BOTH)
@@ -77,7 +78,10 @@ def test_a_family_whose_tools_are_missing_is_not_the_delegate_s_fault(site: Site
     assert [path.name for path in state if path.is_file()] == ["lock"]
 
 
-def test_without_its_tools_a_family_goes_unforwarded_where_the_other_serves(site: Site) -> None:
+def test_without_its_tools_a_family_goes_unforwarded_where_the_other_serves(
+    chains_site: Site,
+) -> None:
+    site = chains_site
     imagined = Imagined(site)
     without_ip6tables(site)
     web = imagined.member("web", mapping(8080), delegate=BOTH)

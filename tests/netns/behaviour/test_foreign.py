@@ -17,6 +17,7 @@ from tests.netns.behaviour.site import (
     everything,
     mapping,
     name_of,
+    owners,
 )
 from tests.support.plugin import PLUGIN_DIRECTORY, Plugin
 from tests.support.traffic import connect_tcp
@@ -121,6 +122,31 @@ def test_who_is_strict_respects_rules_of_ipv6(site: Site) -> None:
 
     only_four = mapping(8080, host_ip="0.0.0.0")
     imagined.member("other", only_four, onConflict="strict").attach()
+
+
+NATIVE = {
+    "a port": ("tcp dport 8080 dnat to 10.9.9.9:80", True),
+    "a range": ("tcp dport 8000-9000 redirect to :80", True),
+    "a map": ("dnat ip to meta l4proto . th dport map { tcp . 8080 : 10.9.9.9 . 80 }", True),
+    "another port": ("tcp dport 8081 dnat to 10.9.9.9:80", False),
+    "another protocol": ("udp dport 8080 dnat to 10.9.9.9:80", False),
+    "nothing but a mark": ("tcp dport 8080 meta mark set 1", False),
+}
+
+
+@pytest.mark.parametrize("case", NATIVE)
+def test_who_is_strict_respects_rules_that_iptables_does_not_show(site: Site, case: str) -> None:
+    rule, taken = NATIVE[case]
+    hook = "type nat hook prerouting priority -100;"
+    table = f"table ip theirs {{ chain pre {{ {hook} {rule}; }}; }}"
+    site.host.run(["nft", "-f", "-"], table.encode())
+
+    answer = Imagined(site).member("web", mapping(8080), onConflict="strict").run("ADD")
+
+    assert answer.code == (TAKEN if taken else None), answer.document
+    if taken:
+        assert answer.document["details"] == "table ip theirs chain pre"
+        assert owners(site) == set()
 
 
 def test_who_is_strict_respects_the_ports_of_portmap(site: Site) -> None:
