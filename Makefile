@@ -83,8 +83,8 @@ check: setup ## format, lint, types, architecture
 	$(PYTEST) tests/test_architecture.py
 
 .PHONY: bench
-bench: setup build gates ## measure against the plugins of the field
-	$(VENV) -m bench
+bench: setup build gates ## measure against the plugins of the field, and draw docs/scale.svg
+	$(VENV) -m bench --plot docs/scale.svg
 
 # Owners, order and times are fixed, so that the same programs make the same archive.
 .PHONY: package

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from bench import delegates, launch
+from bench import delegates, launch, scale
 from bench.figures import Figure, compute_ratios, only
 from bench.report import render_document, render_figure, render_heading, render_versions, versions
 from bench.scenarios import EXPECTED_OF_VERSION, Scenario, scenarios
@@ -38,14 +38,18 @@ def main() -> int:
     try:
         tables = _measure(options.pairs, quick=options.quick)
         print()
+        crowded = scale.show(options.pairs, quick=options.quick)
+        print()
         late = 0 if options.quick else launch.show(launch.ROUNDS)
     except (BenchError, CommandError, HostError, launch.LaunchError) as error:
         sys.exit(f"bench: {error}")
     if options.json:
-        document = render_document(facts, options.pairs, tables)
+        document = render_document(facts, options.pairs, tables, crowded)
         options.json.write_text(json.dumps(document, indent=1) + "\n")
+    if options.plot:
+        options.plot.write_text(scale.render_plot(crowded))
     figures = [figure for figures in tables.values() for figure in figures]
-    missed = late + sum(not figure.met for figure in figures)
+    missed = late + sum(not each.met for each in figures) + sum(not row.met for row in crowded)
     print(f"\n{missed} expectations missed" if missed else "\nall expectations met")
     return 1 if missed else 0
 
@@ -59,7 +63,10 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
         help=f"only what there are expectations of, nft only, {_QUICK_PAIRS} pairs",
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every ratio to a file")
+    parser.add_argument("--plot", type=Path, metavar="FILE", help="draw what many mappings cost")
     options = parser.parse_args(arguments)
+    if options.plot and options.quick:
+        parser.error("--plot: there is too little to draw with --quick")
     if options.pairs is None:
         options.pairs = _QUICK_PAIRS if options.quick else 20
     if options.pairs < 1:

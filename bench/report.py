@@ -8,9 +8,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from bench.figures import Figure, Ratios
+from bench.scale import Row
 from mesos_cni_port_mapper import __version__
 
-_LINE = "{:22} {:8} {:19} {:23} {:>6}  {}"
+_LINE = "{:24} {:8} {:19} {:23} {:>6}  {}"
 
 
 def versions() -> dict[str, str]:
@@ -47,7 +48,10 @@ def render_figure(figure: Figure) -> str:
 
 
 def render_document(
-    facts: Mapping[str, str], pairs: int, tables: Mapping[str, Sequence[Figure]]
+    facts: Mapping[str, str],
+    pairs: int,
+    tables: Mapping[str, Sequence[Figure]],
+    crowded: Sequence[Row],
 ) -> dict[str, Any]:
     """Return everything as one JSON document."""
     figures = [
@@ -64,7 +68,18 @@ def render_document(
         for table, figures in tables.items()
         for figure in figures
     ]
-    return {"versions": dict(facts), "pairs": pairs, "figures": figures}
+    many = [
+        {
+            "existing": row.count,
+            "kind": row.kind,
+            "backend": row.backend,
+            "cost": _render_ratios(row.cost),
+            "rate": _render_ratios(row.rate) if row.rate else None,
+            "met": row.met,
+        }
+        for row in crowded
+    ]
+    return {"versions": dict(facts), "pairs": pairs, "figures": figures, "many": many}
 
 
 def _render_ratios(ratios: Ratios) -> dict[str, Any]:

@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from mesos_cni_port_mapper.portmap.traffic import IPTABLES, NFTABLES
+
 PortMapping = tuple[int, int]
 """A host port and the container port that it leads to."""
 
@@ -22,6 +24,7 @@ class Scenario:
     foreign_rules: int = 0
     dual_stack: bool = False
     options: tuple[str, ...] = ()
+    backend: str = IPTABLES
     expected: float | None = None
 
     @property
@@ -40,6 +43,10 @@ EXPECTED_OF_VERSION = 1.15
 """Against a frozen program that does nothing: what the plugin's own modules may add."""
 
 _EXPECTATIONS = (_scattered(1, 0.60), _scattered(10, 0.25), _scattered(100, 0.05))
+
+_NATIVE = tuple(
+    replace(item, work=f"{item.work}, nftables", backend=NFTABLES) for item in _EXPECTATIONS
+)
 
 # portmap masquerades unless told not to, with rules of its own for that. Without, both sides make
 # the same rules.
@@ -78,5 +85,5 @@ def scenarios(variant: str, *, quick: bool) -> Sequence[Scenario]:
     if variant != "nft":
         return tuple(replace(item, expected=None) for item in _EXPECTATIONS)
     if quick:
-        return _EXPECTATIONS
-    return _EXPECTATIONS + _LIKE_FOR_LIKE + _MORE + _OTHERS
+        return _EXPECTATIONS + _NATIVE
+    return _EXPECTATIONS + _NATIVE + _LIKE_FOR_LIKE + _MORE + _OTHERS

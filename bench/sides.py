@@ -1,11 +1,15 @@
 """The two sides of a comparison: how each plugin is asked for the same port mappings."""
 
+import json
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from bench.scenarios import PortMapping
+from mesos_cni_port_mapper.portmap.nft_table import table_of
+from mesos_cni_port_mapper.portmap.traffic import IPTABLES, NFTABLES
+from tests.support.host import Host, Place
 from tests.support.plugin import PLUGIN_DIRECTORY
 
 _DIST = Path(__file__).resolve().parents[1] / "dist"
@@ -28,8 +32,12 @@ class Side(ABC):
         """Return the configuration for a container with these addresses."""
 
     @abstractmethod
-    def rules(self, mappings: Sequence[PortMapping]) -> int:
-        """Return how many DNAT rules of IPv4 the mappings should take."""
+    def targets(self, mappings: Sequence[PortMapping]) -> int:
+        """Return how many rules or elements of IPv4 should lead the mappings to a container."""
+
+    def count(self, host: Host) -> int:
+        """Return how many there are."""
+        return sum("-j DNAT" in rule for rule in host.ruleset())
 
 
 class PortMapper(Side):
@@ -37,8 +45,9 @@ class PortMapper(Side):
 
     program = OURS
 
-    def __init__(self, options: Sequence[str] = ()) -> None:
+    def __init__(self, options: Sequence[str] = (), backend: str = IPTABLES) -> None:
         self._options = options
+        self._backend = backend
 
     def netconf(self, addresses: Sequence[str], mappings: Sequence[PortMapping]) -> dict[str, Any]:
         ports = [
@@ -50,6 +59,7 @@ class PortMapper(Side):
             "name": "net",
             "type": OURS.name,
             "chain": "MESOS-NET",
+            "backend": self._backend,
             **dict.fromkeys(self._options, True),
             "delegate": {
                 "type": DELEGATE.name,
@@ -61,11 +71,15 @@ class PortMapper(Side):
             "args": {"org.apache.mesos": {"network_info": {"port_mappings": ports}}},
         }
 
-    def rules(self, mappings: Sequence[PortMapping]) -> int:
+    def targets(self, mappings: Sequence[PortMapping]) -> int:
         """Count the runs: a mapping that continues the one before it takes no rule of its own."""
         continued = {(host_port + 1, port + 1) for host_port, port in mappings}
         runs = len(set(mappings) - continued)
         return 2 * runs if "localhost" in self._options else runs
+
+    def count(self, host: Host) -> int:
+        """Count rules, or elements."""
+        return count_elements(host) if self._backend == NFTABLES else super().count(host)
 
 
 class Portmap(Side):
@@ -94,5 +108,17 @@ class Portmap(Side):
             },
         }
 
-    def rules(self, mappings: Sequence[PortMapping]) -> int:
+    def targets(self, mappings: Sequence[PortMapping]) -> int:
         return len(mappings)
+
+
+def count_elements(place: Place) -> int:
+    """Return how many ports or runs of ports of all addresses our table of IPv4 has."""
+    found = 0
+    for name in ("any", "any-runs"):
+        command = ["nft", "-j", "list", "map", *table_of(4).split(), name]
+        listed = place.run(command, check=False)
+        if listed.status == 0:
+            maps = [item["map"] for item in json.loads(listed.stdout)["nftables"] if "map" in item]
+            found += sum(len(each.get("elem", ())) for each in maps)
+    return found

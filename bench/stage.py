@@ -26,11 +26,12 @@ class BenchError(Exception):
 
 @dataclass(frozen=True)
 class Call:
-    """One run of a program, as `runner` is told of it."""
+    """One run of a program, as `runner` is told of it; ``netns`` is a path, "" for the host's."""
 
     program: str
     environ: dict[str, str]
     stdin: str
+    netns: str = ""
 
 
 def version_call(program: Path) -> Call:
@@ -62,7 +63,10 @@ def time_scenario(host: Host, scenario: Scenario, pairs: int) -> list[tuple[Time
     container = host.container("web-1")
     ours, theirs = (
         _prepare(host, container, scenario, side)
-        for side in (PortMapper(scenario.options), Portmap(snat=scenario.snat))
+        for side in (
+            PortMapper(scenario.options, scenario.backend),
+            Portmap(snat=scenario.snat),
+        )
     )
     return time_pairs(host, ours, theirs, pairs)
 
@@ -72,12 +76,14 @@ def _prepare(host: Host, container: Container, scenario: Scenario, side: Side) -
     if scenario.neighbour:
         single = [(30999, 80)]
         other = side.netconf([_NEIGHBOUR], single)
-        _prove("ADD", plugin, container, other, side.rules(single), container_id="neighbour")
+        _prove(
+            "ADD", side, plugin, container, other, side.targets(single), container_id="neighbour"
+        )
     addresses = [_ADDRESS, _ADDRESS_V6] if scenario.dual_stack else [_ADDRESS]
     netconf = side.netconf(addresses, scenario.mappings)
-    rules = side.rules(scenario.mappings)
-    _prove("ADD", plugin, container, netconf, rules)
-    _prove("DEL", plugin, container, netconf, -rules)
+    targets = side.targets(scenario.mappings)
+    _prove("ADD", side, plugin, container, netconf, targets)
+    _prove("DEL", side, plugin, container, netconf, -targets)
     return [
         Call(plugin.executable, plugin.environment(command, container), json.dumps(netconf))
         for command in ("ADD", "DEL")
@@ -86,25 +92,22 @@ def _prepare(host: Host, container: Container, scenario: Scenario, side: Side) -
 
 def _prove(
     command: str,
+    side: Side,
     plugin: Plugin,
     container: Container,
     netconf: Mapping[str, Any],
     difference: int,
     container_id: str | None = None,
 ) -> None:
-    before = _count_targets(plugin.host)
+    before = side.count(plugin.host)
     answer = plugin.run(command, container, netconf, container_id=container_id)
-    found = _count_targets(plugin.host) - before
+    found = side.count(plugin.host) - before
     if answer.status != 0 or found != difference:
         message = (
-            f"{command} of {netconf['type']} made a difference of {found} DNAT rules, "
+            f"{command} of {netconf['type']} made a difference of {found} targets, "
             f"not {difference}; it said {answer.stdout.decode()}{answer.stderr}"
         )
         raise BenchError(message)
-
-
-def _count_targets(host: Host) -> int:
-    return sum("-j DNAT" in rule for rule in host.ruleset())
 
 
 def _foreign_rules(count: int) -> list[str]:
