@@ -245,19 +245,26 @@ _LOST = "lost"
 
 def _sides_of(step: Step) -> list[Side]:
     """Return a step family by family, those families only that it is about."""
+    planned = [
+        (
+            each.after.attachment,
+            [content for record in each.had() for content in plan_contents(record.wish())],
+            plan_contents(each.after.wish()),
+        )
+        for each in step.transitions()
+    ]
     sides = []
     for family in (IPV4, IPV6):
         before: list[Content] = []
         after: list[Content] = []
         staying: list[Attachment] = []
         leaving: list[Attachment] = []
-        for each in step.transitions():
-            had = [content for record in each.had() for content in _contents(record, family)]
-            has = _contents(each.after, family)
+        for attachment, *contents in planned:
+            had, has = ([one for one in each if one.family == family] for each in contents)
             before += had
             after += has
             if had or has:
-                (staying if has else leaving).append(each.after.attachment)
+                (staying if has else leaving).append(attachment)
         if before or after:
             sides.append(
                 Side(
@@ -269,10 +276,6 @@ def _sides_of(step: Step) -> list[Side]:
                 )
             )
     return sides
-
-
-def _contents(record: Record, family: int) -> list[Content]:
-    return [each for each in plan_contents(record.wish()) if each.family == family]
 
 
 def _users(family: int) -> str:

@@ -132,8 +132,9 @@ class _Writer:
         if self._is_odd(scope):
             self.rules += self._rules_of(run, scope)
             for port in range(run.host_port, run.host_port + run.count):
-                self._add(scope + ODD, _key(run, port), f"jump {chain_of(self.identity)}")
-                self._own(scope, _key(run, port))
+                key = _key(run, port)
+                self._add(scope + ODD, key, f"jump {chain_of(self.identity)}")
+                self._own(scope, key)
             return
         if run.count > 1 and run.container_port == run.host_port:
             key = _key(run, f"{run.host_port}-{run.host_port + run.count - 1}")
@@ -142,10 +143,10 @@ class _Writer:
             self._exclude(scope, key, RUNS)
             return
         for port in range(run.host_port, run.host_port + run.count):
-            target = run.container_port + port - run.host_port
-            self._add(scope, _key(run, port), f"{self.address} . {target}")
-            self._own(scope, _key(run, port))
-            self._exclude(scope, _key(run, port))
+            key = _key(run, port)
+            self._add(scope, key, f"{self.address} . {run.container_port + port - run.host_port}")
+            self._own(scope, key)
+            self._exclude(scope, key)
 
     def hide(self, network: str) -> None:
         """Have the addresses of a network hidden from the container; "" is everybody's."""

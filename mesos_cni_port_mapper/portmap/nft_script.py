@@ -38,8 +38,10 @@ def plan_dissolution(family: int) -> list[str]:
 
 def plan_transition(family: int, before: Sequence[Content], after: Sequence[Content]) -> list[str]:
     """Replace contents by others, refused unless what goes is as it was or is gone already."""
-    stays = {element for content in after for element in content.elements}
-    going = [element for content in before for element in content.elements if element not in stays]
+    going = [element for content in before for element in content.elements]
+    if going and after:
+        stays = {element for content in after for element in content.elements}
+        going = [element for element in going if element not in stays]
     left = [content for content in before if content.rules and not _has_rules(content, after)]
     return [
         *[line for each in left for line in _make_chain(family, each.identity, ())],
@@ -102,15 +104,14 @@ def _delete(family: int, elements: Iterable[Element]) -> list[str]:
 def _by_container(elements: Iterable[Element], *, whole: bool) -> dict[str, list[str]]:
     """Return the text of elements by their set or map, of owners first: they are what refuses."""
     found: dict[str, list[str]] = {}
-    ordered = sorted(elements, key=lambda element: not element.container.endswith(OWNERS))
-    for element in ordered:
+    for element in elements:
         text = _quoted(element.key) if EXCLUDED in element.container else element.key
         if whole and element.comment:
             text += f' comment "{element.comment}"'
         if whole and element.value:
             text += f" : {element.value}"
         found.setdefault(element.container, []).append(text)
-    return found
+    return dict(sorted(found.items(), key=lambda item: not item[0].endswith(OWNERS)))
 
 
 def _quoted(key: str) -> str:
