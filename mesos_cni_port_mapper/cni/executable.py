@@ -49,8 +49,11 @@ def find_plugin(plugin_type: str, path: Sequence[str]) -> str:
 
     ``CNI_PATH`` comes first; what is not in there is perhaps built in.
     """
+    program = process.find_program(plugin_type, path)
+    if program:
+        return program
     builtin = f"{own_directory()}/{BUILTIN_DIRECTORY}"
-    program = process.find_program(plugin_type, [*path, builtin])
+    program = process.find_program(plugin_type, [builtin])
     if not program:
         raise CniError(
             DELEGATE_FAILED,

@@ -44,8 +44,12 @@ def create_scratch(path: str, data: bytes) -> int:
     empties too, and carry the boot ID so that they are not believed afterwards.
     """
     scratch = scratch_of(path)
-    remove(scratch)
-    file = os.open(scratch, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    try:
+        file = _create(scratch)
+    except FileExistsError:
+        # Of a writer that was killed.
+        remove(scratch)
+        file = _create(scratch)
     try:
         write_all(file, data)
     except BaseException:
@@ -53,6 +57,20 @@ def create_scratch(path: str, data: bytes) -> int:
         remove(scratch)
         raise
     return file
+
+
+def _create(path: str) -> int:
+    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+
+
+def make_directory(path: str) -> None:
+    """Have a directory that is the owner's alone, and those above it."""
+    try:
+        os.mkdir(path, 0o700)
+    except FileExistsError:
+        pass
+    except FileNotFoundError:
+        os.makedirs(path, 0o700, exist_ok=True)
 
 
 def write_atomic(path: str, data: bytes) -> None:

@@ -63,6 +63,7 @@ class BackEnds:
         self._environ = environ
         self._seconds = seconds
         self._found: dict[str, dict[int, Iptables]] = {}
+        self._found_nft: str | None = None
 
     def usual(self) -> str:
         """Return the one that is used where the configuration names none."""
@@ -92,7 +93,7 @@ class BackEnds:
         if name == NFTABLES:
             from mesos_cni_port_mapper.netfilter.nftables import NfTables
 
-            return NfTables(nft=self.nft(keep), ledger=ledger, tools=self._tools(IPTABLES))
+            return NfTables(nft=self.nft(keep), ledger=ledger, tools=lambda: self._tools(IPTABLES))
         from mesos_cni_port_mapper.netfilter.tables import Tables
 
         return Tables(tools=self._tools(name), ledger=ledger, keep=keep)
@@ -104,7 +105,9 @@ class BackEnds:
         return Nft(program=self._nft(), environ=self._environ, seconds=self._seconds, keep=keep)
 
     def _nft(self) -> str:
-        return process.find_tool("nft", self._environ)
+        if self._found_nft is None:
+            self._found_nft = process.find_tool("nft", self._environ)
+        return self._found_nft
 
     def _tools(self, name: str) -> dict[int, Iptables]:
         found = self._found.get(name)

@@ -110,8 +110,8 @@ class Forwarder:
         record = own.after
         if policy == STRICT:
             self._refuse_foreign(record)
-        contest = self.ledger.contest(record.mappings)
-        step = Step(own=own, raised=_specific_tags(contest, record.attachment), policy=policy)
+        contest = self.ledger.contest(record.mappings, record.attachment)
+        step = Step(own=own, raised=_specific_tags(contest), policy=policy)
         if not contest.owners:
             return step, []
         from mesos_cni_port_mapper.netfilter.conflicts import find_losers, takeover_notice
@@ -180,13 +180,13 @@ class Forwarder:
 
     def _leave(self, record: Record) -> None:
         # An ADD that broke off may have taken the rules of others, and not their claims yet.
-        contest = self.ledger.contest(record.mappings)
-        others = [each for each, _ in contest.owners if each.attachment != record.attachment]
+        contest = self.ledger.contest(record.mappings, record.attachment)
+        others = [each for each, _ in contest.owners]
         mappings = [item for each in others for item in each.mappings]
         step = Step(
             own=Transition(before=record, after=changes.without(record)),
             others=tuple([Transition(before=each, after=each) for each in others]),
-            raised=_specific_tags(self.ledger.contest(mappings), record.attachment),
+            raised=_specific_tags(self.ledger.contest(mappings, record.attachment)),
         )
         self._commit(step)
         self.ledger.release(record)
@@ -309,9 +309,9 @@ def _forget_flows(record: Record, *, leaving: bool) -> list[str]:
     return []
 
 
-def _specific_tags(contest: Contest, but: Attachment) -> tuple[str, ...]:
-    """Return the tags of others who ask for one address where all are asked for."""
-    return tuple([tag_of(each.attachment) for each in contest.specific if each.attachment != but])
+def _specific_tags(contest: Contest) -> tuple[str, ...]:
+    """Return the tags of those who ask for one address where all are asked for."""
+    return tuple([tag_of(each.attachment) for each in contest.specific])
 
 
 def _has_rules(record: Record | None) -> bool:

@@ -74,7 +74,7 @@ class Ledger(Value):
     def prepare(self) -> None:
         """Create the directories."""
         for part in ("attachments", "claims", "chains"):
-            os.makedirs(f"{self.directory}/{part}", 0o700, exist_ok=True)
+            files.make_directory(f"{self.directory}/{part}")
 
     def lock(self, seconds: float) -> int:
         """Take the lock of the whole ledger; closing the descriptor gives it back."""
@@ -152,14 +152,17 @@ class Ledger(Value):
         """Remove an attachment's record."""
         files.remove_with_scratch(self._path_of(attachment))
 
-    def contest(self, mappings: Iterable[PortMapping]) -> Contest:
-        """Return who claims what ``mappings`` ask for."""
+    def contest(self, mappings: Iterable[PortMapping], attachment: Attachment) -> Contest:
+        """Return who but an attachment claims what ``mappings`` ask for."""
+        own = record_name(attachment)
         same: dict[str, set[Port]] = {}
         narrower: dict[str, set[Port]] = {}
         for block, ports in _by_block(mappings).items():
             claims = self._claims(block)
             for port in ports:
                 for address, owner in claims.get(str(port[1]), {}).items():
+                    if owner == own:
+                        continue
                     if address == _address_in(port):
                         same.setdefault(owner, set()).add(port)
                     elif not port[3] and _is_narrower(address, port):
@@ -209,7 +212,7 @@ class Ledger(Value):
     def join(self, thing: str, attachment: Attachment) -> None:
         """Note that an attachment needs something that several share."""
         directory = self._users(thing)
-        os.makedirs(directory, 0o700, exist_ok=True)
+        files.make_directory(directory)
         files.touch(f"{directory}/{record_name(attachment)}")
 
     def leave(self, thing: str, attachment: Attachment) -> bool:
@@ -262,9 +265,13 @@ def _chain(plan: Plan, name: str) -> str:
 
 
 def _is_claim(held: object) -> bool:
-    return isinstance(held, dict) and all(
-        isinstance(name, str) and name.isalnum() for name in held.values()
-    )
+    if not isinstance(held, dict):
+        return False
+    # A loop, because there are hundreds of them and one name in most.
+    for name in held.values():  # noqa: SIM110
+        if not (isinstance(name, str) and name.isalnum()):
+            return False
+    return True
 
 
 def _by_block(mappings: Iterable[PortMapping]) -> dict[str, list[Port]]:

@@ -20,7 +20,7 @@ from mesos_cni_port_mapper.value import Value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
     from mesos_cni_port_mapper.netfilter.changes import Step
     from mesos_cni_port_mapper.netfilter.iptables import Iptables
@@ -59,11 +59,11 @@ class Side(Value):
 
 
 class NfTables(Value):
-    """The back end; ``tools`` are the host's iptables by family, for who minds rules of theirs."""
+    """The back end; ``tools`` finds the host's iptables, for who minds rules of theirs."""
 
     nft: Nft
     ledger: Ledger
-    tools: Mapping[int, Iptables]
+    tools: Callable[[], Mapping[int, Iptables]]
 
     def preflight(self) -> None:
         """Complain if nothing could be done, without starting a program."""
@@ -233,7 +233,7 @@ class NfTables(Value):
         from mesos_cni_port_mapper.netfilter.foreign import refuse_taken
 
         for plan in plan_forwarding(step.own.after.wish()):
-            tools = self.tools.get(plan.family)
+            tools = self.tools().get(plan.family)
             if tools is not None and plan.table == NAT and has_table(plan.family, NAT):
                 listing = tools.but(keep=self.nft.keep).listing(NAT)
                 refuse_taken(listing, plan, step.known(), strict=True)

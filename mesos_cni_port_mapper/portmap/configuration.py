@@ -11,8 +11,6 @@ from mesos_cni_port_mapper.cni.errors import INCOMPATIBLE_VERSION, UNSUPPORTED_V
 from mesos_cni_port_mapper.cni.fields import Section, refuse, shown
 from mesos_cni_port_mapper.cni.names import is_device_pattern, is_plugin_type
 from mesos_cni_port_mapper.portmap.chains import find_fault
-from mesos_cni_port_mapper.portmap.inputs import find_oddities, parse_mappings
-from mesos_cni_port_mapper.portmap.mapping import PortMapping
 from mesos_cni_port_mapper.portmap.traffic import (
     BACK_ENDS,
     FAIL,
@@ -26,6 +24,8 @@ from mesos_cni_port_mapper.value import Value
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
+
+    from mesos_cni_port_mapper.portmap.mapping import PortMapping
 
 DEFAULT_STATE_DIRECTORY = "/run/mesos-cni-port-mapper"
 
@@ -90,6 +90,8 @@ def parse_configuration(netconf: dict[str, Any]) -> Configuration:
 
 def parse_forwarding(netconf: dict[str, Any], backend: str) -> Forwarding:
     """Return what ADD and CHECK need besides; ``backend`` is the one that is to do it."""
+    from mesos_cni_port_mapper.portmap.inputs import find_oddities, parse_mappings
+
     section = Section(netconf)
     devices = section.strings("excludeDevices")
     for index, device in enumerate(devices):

@@ -10,7 +10,7 @@ from mesos_cni_port_mapper.netfilter.ledger import Ledger
 from mesos_cni_port_mapper.netfilter.record import Record
 from mesos_cni_port_mapper.portmap.attachment import Attachment, record_name
 from mesos_cni_port_mapper.portmap.mapping import PortMapping
-from tests.unit.wishes import mapping, owners
+from tests.unit.wishes import attachment, mapping, owners
 
 
 def record(container_id: str, *mappings: PortMapping) -> Record:
@@ -227,9 +227,20 @@ def test_who_has_a_port_of_one_address_is_found_by_who_asks_for_all(
         record("other", mapping(8081, host_address="198.51.100.1")),
     )
 
-    specific = ledger.contest([mapping(8080, host_address=address)]).specific
+    asked = [mapping(8080, host_address=address)]
+    specific = ledger.contest(asked, attachment("nobody")).specific
 
     assert [owner.attachment.container_id for owner in specific] == found
+
+
+def test_nobody_contests_a_port_with_himself(ledger: Ledger) -> None:
+    both = (mapping(8080), mapping(8081, host_address="198.51.100.1"))
+    own = record("own", *both)
+    put(ledger, own)
+
+    contest = ledger.contest([mapping(8080), mapping(8081)], own.attachment)
+
+    assert (contest.owners, contest.specific) == ((), ())
 
 
 def test_a_port_has_one_owner_the_last(ledger: Ledger) -> None:

@@ -39,8 +39,8 @@ def mapping(
 def owners(
     ledger: Ledger, mappings: Iterable[PortMapping]
 ) -> list[tuple[Record, list[PortMapping]]]:
-    """Return who has the same ports, in few words."""
-    return list(ledger.contest(mappings).owners)
+    """Return who has the same ports, in few words, as somebody finds out who has none."""
+    return list(ledger.contest(mappings, attachment("nobody")).owners)
 
 
 def wish(
