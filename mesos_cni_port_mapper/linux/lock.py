@@ -9,8 +9,9 @@ from __future__ import annotations
 import _signal as signal
 import fcntl
 import os
+import time
 
-from mesos_cni_port_mapper.linux import files
+from mesos_cni_port_mapper.linux import files, spent
 from mesos_cni_port_mapper.linux.signals import ENDING, Interrupted
 
 TYPE_CHECKING = False
@@ -109,11 +110,13 @@ def _flock(file: int, path: str, seconds: float) -> None:
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, ())
     # Two levels, because time may be up, and a handler raise, as late as in the inner ``finally``.
     try:
+        begun = time.monotonic()
         try:
             signal.pthread_sigmask(signal.SIG_UNBLOCK, (*ENDING, signal.SIGALRM))
             signal.setitimer(signal.ITIMER_REAL, seconds)
             fcntl.flock(file, fcntl.LOCK_EX)
         finally:
+            spent.add(path, time.monotonic() - begun)
             signal.setitimer(signal.ITIMER_REAL, 0)
             signal.pthread_sigmask(signal.SIG_SETMASK, mask)
             for number, handler in previous.items():

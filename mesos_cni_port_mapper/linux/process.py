@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import time
 
-from mesos_cni_port_mapper.linux import signals
+from mesos_cni_port_mapper.linux import signals, spent
 from mesos_cni_port_mapper.linux.files import write_all
 from mesos_cni_port_mapper.value import Value
 
@@ -51,6 +51,7 @@ def run(
     ``signals.Interrupted`` when this process is asked to end; after both the child's whole process
     group has been killed.
     """
+    begun = time.monotonic()
     files = [os.memfd_create(name) for name in ("stdin", "stdout", "stderr")]
     try:
         write_all(files[0], stdin)
@@ -67,9 +68,10 @@ def run(
             setsigmask=(),
             setsigdef=_DEFAULT_SIGNALS,
         )
-        status = _reap(pid, argv[0], time.monotonic() + seconds)
+        status = _reap(pid, argv[0], begun + seconds)
         return Finished(status=status, stdout=_content(files[1]), stderr=_content(files[2]))
     finally:
+        spent.add(argv[0], time.monotonic() - begun)
         for file in files:
             os.close(file)
 
