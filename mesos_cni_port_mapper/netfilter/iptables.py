@@ -1,6 +1,7 @@
-"""Tables through iptables(8), its nft or legacy variant: whichever the host's is.
+"""Tables through iptables(8), its nft or legacy variant, whichever the host's is, or libiptc.
 
-Every change is one run of iptables-restore. Decisions are taken by exit status, never by message:
+Every change is one run of iptables-restore, or of our own program that does the same to the legacy
+tables without it. Decisions are taken by exit status, never by message:
 the texts differ between versions and variants.
 """
 
@@ -26,20 +27,23 @@ if TYPE_CHECKING:
 _ATTEMPTS = 3
 """How often to list and try again when somebody who does not share our lock keeps interfering."""
 
+LIBIPTC = "mesos-cni-libiptc"
+"""The program that does without iptables(8), in a hidden directory beside the frozen plugin."""
+
 _LONGEST_LOCK_WAIT = 5
 _RESOURCE_PROBLEM = 4
 """Exit status for a lock that is held, and in the nft variant for a good deal else."""
 
 
 class Iptables(Value):
-    """The tools of one host for one family.
+    """The tools of one host for one family: programs, each with the arguments that it always gets.
 
     ``seconds`` is the deadline of one run; ``keep`` are file descriptors a run inherits, so that a
     lock among them lasts until it is over even if we are killed meanwhile.
     """
 
-    restore: str
-    save: str
+    restore: tuple[str, ...]
+    save: tuple[str, ...]
     environ: Mapping[str, str]
     seconds: float
     keep: tuple[int, ...] = ()
@@ -78,19 +82,21 @@ class Iptables(Value):
             if not refusal:
                 return batch.find_chains_gone(listing, plans, lines)
         raise RulesUntouchedError(
-            RULES_FAILED, f"{self.restore} refused the rules for {plans[-1].tag}", refusal
+            RULES_FAILED, f"{self.restore[0]} refused the rules for {plans[-1].tag}", refusal
         )
 
     def listing(self, table: str) -> Listing:
         """Return a table as it is."""
         try:
-            done = self._run([self.save, "-t", table], b"")
+            done = self._run([*self.save, "-t", table], b"")
         except CniError as error:
             raise RulesUntouchedError(error.code, error.msg, error.details) from error
+        if done.status == _RESOURCE_PROBLEM:
+            self._complain_if_locked()
         if done.status != 0:
             raise RulesUntouchedError(
                 RULES_FAILED,
-                f"{self.save} cannot list the {table} table (exit status {done.status})",
+                f"{self.save[0]} cannot list the {table} table (exit status {done.status})",
                 _words_of(done),
             )
         try:
@@ -98,7 +104,7 @@ class Iptables(Value):
         except ValueError as error:
             raise RulesUntouchedError(
                 RULES_FAILED,
-                f"{self.save} did not print the {table} table: {error}",
+                f"{self.save[0]} did not print the {table} table: {error}",
                 done.stdout[:2000].decode(errors="replace").strip(),
             ) from error
 
@@ -113,24 +119,25 @@ class Iptables(Value):
     def commit(self, table: str, lines: Sequence[str]) -> str:
         """Commit a batch; return "" or, when it was refused, what the tool said."""
         script = "\n".join([f"*{table}", *lines, "COMMIT", ""])
-        # Shorter than our own patience, so that it is the tool that says it gave up.
-        wait = max(1, min(_LONGEST_LOCK_WAIT, int(self.seconds / 2)))
         done = self._run(
-            [self.restore, "-w", str(wait), "--noflush"], script.encode("utf-8", "surrogateescape")
+            [*self.restore, "-w", str(_lock_wait(self.seconds)), "--noflush"],
+            script.encode("utf-8", "surrogateescape"),
         )
         if done.status == 0:
             return ""
         if done.status < 0:
-            raise CniError(RULES_FAILED, f"{self.restore} was ended by signal {-done.status}")
+            raise CniError(RULES_FAILED, f"{self.restore[0]} was ended by signal {-done.status}")
         if done.status == _RESOURCE_PROBLEM:
-            self._complain_if_locked(wait)
+            self._complain_if_locked()
         return _words_of(done) or f"exit status {done.status}"
 
-    def _complain_if_locked(self, waited: int) -> None:
+    def _complain_if_locked(self) -> None:
         path = self.environ.get("XTABLES_LOCKFILE", "/run/xtables.lock")
         if lock.is_held(path):
             raise RulesUntouchedError(
-                TRY_AGAIN, f"{path} is locked by {lock.holder_of(path)}", f"waited {waited} s"
+                TRY_AGAIN,
+                f"{path} is locked by {lock.holder_of(path)}",
+                f"waited {_lock_wait(self.seconds)} s",
             )
 
     def _run(self, argv: list[str], stdin: bytes) -> process.Finished:
@@ -153,7 +160,35 @@ def find_iptables(family: int, environ: Mapping[str, str], seconds: float) -> Ip
     save = process.find_tool(f"{name}-save", environ)
     if not (restore and save):
         return None
-    return Iptables(restore=restore, save=save, environ=environ, seconds=seconds)
+    return Iptables(restore=(restore,), save=(save,), environ=environ, seconds=seconds)
+
+
+def find_libiptc(family: int, environ: Mapping[str, str], seconds: float) -> Iptables | None:
+    """Return our own program for the legacy tables of a family, or nothing where it is not.
+
+    It is beside the frozen plugin, or, installed as a wheel, where that put its scripts.
+    """
+    import os
+    import sys
+
+    from mesos_cni_port_mapper.cni.executable import own_directory
+
+    places = [f"{own_directory()}/.{LIBIPTC}", os.path.dirname(sys.executable)]
+    program = process.find_program(LIBIPTC, places)
+    if not program:
+        return None
+    return Iptables(
+        restore=(program, "restore", str(family)),
+        # Unlike iptables-save it takes the lock.
+        save=(program, "save", str(family), "-w", str(_lock_wait(seconds))),
+        environ=environ,
+        seconds=seconds,
+    )
+
+
+def _lock_wait(seconds: float) -> int:
+    """Return how long a tool may wait for the lock, so that it gives up before we give up on it."""
+    return max(1, min(_LONGEST_LOCK_WAIT, int(seconds / 2)))
 
 
 def _parse_whole(table: str, data: bytes) -> Listing:

@@ -1,10 +1,14 @@
 """iptables-restore and iptables-save, stood in for by scripts that note what they are given."""
 
+from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
+from mesos_cni_port_mapper.cni.errors import CniError
 from mesos_cni_port_mapper.netfilter.iptables import Iptables, find_iptables
 from mesos_cni_port_mapper.portmap.rule import IPV4
-from tests.unit.children import write_script
+from tests.unit.children import in_child, write_script
 from tests.unit.memory_table import MemoryTable
 
 
@@ -53,3 +57,14 @@ class FakeTools:
     def log(self) -> list[str]:
         log = self.directory / "log"
         return log.read_text().splitlines() if log.exists() else []
+
+
+def failure_of(work: Callable[[], object]) -> tuple[str, int, str, str]:
+    def fail() -> tuple[str, int, str, str]:
+        with pytest.raises(CniError) as failure:
+            work()
+        error = failure.value
+        return type(error).__name__, error.code, error.msg, error.details
+
+    told: tuple[str, int, str, str] = in_child(fail)
+    return told

@@ -81,8 +81,8 @@ class MemoryHost:
         self.flushes: list[Flush] = []
         self.tools: dict[int, Iptables] = {
             family: TableTools(
-                restore="restore",
-                save="save",
+                restore=("restore",),
+                save=("save",),
                 environ={},
                 seconds=1,
                 family=family,

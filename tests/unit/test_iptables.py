@@ -1,12 +1,10 @@
 """The tools of a host, stood in for by scripts that note what they are given."""
 
 import os
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from mesos_cni_port_mapper.cni.errors import CniError
 from mesos_cni_port_mapper.linux import lock
 from mesos_cni_port_mapper.netfilter import batch
 from mesos_cni_port_mapper.netfilter.iptables import Iptables, find_iptables
@@ -16,7 +14,7 @@ from mesos_cni_port_mapper.portmap.loopback import plan_guard
 from mesos_cni_port_mapper.portmap.plan import plan_forwarding, plan_leaving
 from mesos_cni_port_mapper.portmap.rule import IPV4, IPV6, NAT, RAW
 from tests.unit.children import in_child, is_gone, write_script
-from tests.unit.fake_tools import FakeTools
+from tests.unit.fake_tools import FakeTools, failure_of
 from tests.unit.memory_table import MemoryTable
 from tests.unit.plans import plan_of
 from tests.unit.wishes import LO, SN, attachment, mapping, tag, wish
@@ -38,17 +36,6 @@ def fake(tmp_path: Path) -> FakeTools:
 
 def restored(*lines: str, table: str = NAT) -> list[str]:
     return ["restore -w 5 --noflush", f"*{table}", *lines, "COMMIT"]
-
-
-def failure_of(work: Callable[[], object]) -> tuple[str, int, str, str]:
-    def fail() -> tuple[str, int, str, str]:
-        with pytest.raises(CniError) as failure:
-            work()
-        error = failure.value
-        return type(error).__name__, error.code, error.msg, error.details
-
-    told: tuple[str, int, str, str] = in_child(fail)
-    return told
 
 
 @pytest.mark.parametrize(
@@ -317,8 +304,8 @@ def test_each_family_has_tools_of_its_own(
         write_script(tmp_path / f"{name}-{tool}", "exit 0")
 
     assert find_iptables(family, environ, 1) == Iptables(
-        restore=f"{tmp_path}/{name}-restore",
-        save=f"{tmp_path}/{name}-save",
+        restore=(f"{tmp_path}/{name}-restore",),
+        save=(f"{tmp_path}/{name}-save",),
         environ=environ,
         seconds=1,
     )
