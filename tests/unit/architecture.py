@@ -23,6 +23,7 @@ LAYERS = (
     "delegates",
     "isolator",
     "harness",
+    "libiptc",
     "cli",
     "__main__",
 )
@@ -32,7 +33,9 @@ APART = {
     "delegates": {"port_mapper"},
     "isolator": {"portmap", "netfilter", "port_mapper", "delegates"},
     "harness": {"delegates"},
-    "__main__": {"delegates", "isolator", "harness", "cli"},
+    "libiptc": {"netfilter", "port_mapper", "delegates", "isolator", "harness"},
+    "cli": {"libiptc"},
+    "__main__": {"delegates", "isolator", "harness", "libiptc", "cli"},
 }
 """Layers that know nothing of some below them, although the order would allow it."""
 
@@ -60,7 +63,7 @@ DOORS: dict[str, str | tuple[str, ...]] = {
     "sys.stderr": "",
     "sys.__excepthook__": "cni.skeleton",
     "print": "",
-    "iptc": "netfilter.libiptc",
+    "iptc": "",
     "pyroute2": "",
     "click": "",
 }
@@ -79,6 +82,25 @@ DELEGATE_DOORS = {
     "pyroute2": "delegates.netlink",
 }
 """The same for the delegates, who share the plugin's doors to most of it."""
+
+LIBIPTC = "libiptc"
+LIBIPTC_DOORS = {
+    **DOORS,
+    "socket": ("libiptc.listing", "libiptc.rule"),
+    "ctypes": (
+        "libiptc.bindings",
+        "libiptc.extensions",
+        "libiptc.listing",
+        "libiptc.rule",
+        "libiptc.table",
+    ),
+    "os._exit": ("libiptc.extensions", "libiptc.program"),
+    "iptc": "libiptc.bindings",
+}
+"""The same for the program on python-iptables, which is C structures most of the way down."""
+
+COMMON_DOORS = {"iptc": ""}
+"""The same for everything else, which is free to use what it likes but this."""
 
 STDOUT = "cni.skeleton"
 STDERR = "linux.stderr"
@@ -187,9 +209,7 @@ def check_order(module: Module) -> list[str]:
 
 
 def check_doors(module: Module) -> list[str]:
-    if module.layer not in (*PLUGIN, DELEGATES):
-        return []
-    doors = DELEGATE_DOORS if module.layer == DELEGATES else DOORS
+    doors = _doors_for(module.layer)
     used = [(item.name, item.line) for item in imports_of(module) if not item.types]
     for node in ast.walk(module.tree):
         if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
@@ -204,6 +224,11 @@ def check_doors(module: Module) -> list[str]:
         for allowed in [doors_of(name, doors, module.name)]
         if module.name not in allowed
     ]
+
+
+def _doors_for(layer: str) -> Mapping[str, str | tuple[str, ...]]:
+    apart = {DELEGATES: DELEGATE_DOORS, LIBIPTC: LIBIPTC_DOORS, **dict.fromkeys(PLUGIN, DOORS)}
+    return apart.get(layer, COMMON_DOORS)
 
 
 def doors_of(name: str, doors: Mapping[str, str | tuple[str, ...]], user: str) -> tuple[str, ...]:
