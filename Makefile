@@ -14,7 +14,9 @@ PACKAGE := mesos_cni_port_mapper
 PLUGIN := dist/plugins/mesos-cni-port-mapper
 ONE_FILE := dist/onefile/mesos-cni-port-mapper
 TOOL := dist/bin/mesos-cni
-DELEGATES := dist/plugins/.mesos-cni-delegates/mesos-cni-delegate
+DELELIBIPTC := dist/plugins/.mesos-cni-libiptc/mesos-cni-libiptc
+GATES := dist/plugins/.mesos-cni-delegates/mesos-cni-delegate
+LIBIPTC := dist/plugins/.mesos-cni-libiptc/mesos-cni-libiptc
 GATES := dist/gates/nothing dist/gates/loaded-modules
 VERSION = $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' $(PACKAGE)/__init__.py)
 
@@ -35,7 +37,7 @@ lock: setup ## resolve the dependencies of pyproject.toml anew
 	build/lock.sh
 
 .PHONY: build
-build: $(PLUGIN) $(DELEGATES) $(ONE_FILE) $(TOOL) ## the programs, frozen: plugins, delegates, onefile, bin
+build: $(PLUGIN) $(DELEGATES) $(LIBIPTC) $(ONE_FILE) $(TOOL) ## the programs, frozen: plugins, delegates, libiptc, onefile, bin
 
 .PHONY: gates
 gates: $(GATES) ## programs that only tests and benchmarks run: dist/gates
@@ -47,9 +49,9 @@ FREEZE = PYINSTALLER_CONFIG_DIR=.build/$(1)-cache PYINSTALLER_ZLIB_COMPRESSION_L
 	PYTHONNODEBUGRANGES=1 $(VENV) -m PyInstaller --clean --noconfirm \
 	--log-level ERROR --distpath dist --workpath .build/$(1) build/pyinstaller.spec
 
-$(PLUGIN) $(DELEGATES) $(ONE_FILE) $(TOOL) &: $(SOURCES) | setup
+$(PLUGIN) $(DELEGATES) $(LIBIPTC) $(ONE_FILE) $(TOOL) &: $(SOURCES) | setup
 	$(call FREEZE,plugins)
-	@touch $(PLUGIN) $(DELEGATES) $(ONE_FILE) $(TOOL)
+	@touch $(PLUGIN) $(DELEGATES) $(LIBIPTC) $(ONE_FILE) $(TOOL)
 
 $(GATES) &: $(SOURCES) $(wildcard build/gates/*.py) | setup
 	$(call FREEZE,gates) -- --gates

@@ -18,6 +18,10 @@ MAX_BYTES_OF_DELEGATES = 10_500_000
 
 PARTS = {"mesos-cni-port-mapper", ".mesos-cni-port-mapper-lib"}
 DELEGATES = ".mesos-cni-delegates"
+LIBIPTC = ".mesos-cni-libiptc"
+
+# The interpreter again, ctypes, and the libraries of Debian's package iptables with all modules.
+MAX_BYTES_OF_LIBIPTC = 11_500_000
 
 
 def files(directory: Path) -> list[Path]:
@@ -43,10 +47,10 @@ def assert_answers_version(program: Path) -> None:
     assert version["cniVersion"] in version["supportedVersions"]
 
 
-def test_the_build_writes_plugin_and_delegates_and_nothing_else(bundle: Path) -> None:
+def test_the_build_writes_plugin_delegates_and_libiptc_and_nothing_else(bundle: Path) -> None:
     names = {path.name for path in bundle.iterdir()}
 
-    assert names == {*PARTS, DELEGATES}
+    assert names == {*PARTS, DELEGATES, LIBIPTC}
 
 
 def test_there_is_a_link_for_each_delegate(bundle: Path) -> None:
@@ -83,6 +87,26 @@ def test_of_pyroute2_the_messages_are_frozen_and_nothing_else(bundle: Path) -> N
 
     # What the library's own __init__ would bring.
     assert modules.isdisjoint({"asyncio", "concurrent", "ssl", "sqlite3", "urllib"})
+
+
+def test_libiptc_brings_its_libraries_and_the_modules_for_every_rule(bundle: Path) -> None:
+    library = bundle / LIBIPTC / ".mesos-cni-libiptc-lib"
+    modules = {path.name for path in (library / "xtables").iterdir()}
+    ours = "addrtype comment conntrack mark tcp udp sctp standard DNAT MARK MASQUERADE".split()  # noqa: SIM905
+
+    for name in ("libip4tc.so.2", "libip6tc.so.2", "libxtables.so.12", "libxtwrapper.so"):
+        assert (library / name).is_file()
+    assert {f"libxt_{name}.so" for name in ours} <= modules
+    # A link to a module that is not there would be found missing by the one rule that needs it.
+    assert all((library / "xtables" / name).exists() for name in modules)
+    assert sum(path.stat().st_size for path in files(bundle / LIBIPTC)) <= MAX_BYTES_OF_LIBIPTC
+
+
+def test_of_python_iptables_the_search_for_libraries_is_left_out(bundle: Path) -> None:
+    program = CArchiveReader(str(bundle / LIBIPTC / "mesos-cni-libiptc"))
+    modules = set(program.open_embedded_archive("PYZ.pyz").toc)
+
+    assert modules.isdisjoint({"ctypes.util", "distutils", "subprocess", "sysconfig"})
 
 
 def test_nothing_runs_before_our_first_line(program: Path) -> None:
