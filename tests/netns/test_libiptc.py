@@ -268,6 +268,7 @@ def test_a_host_without_iptables_and_its_libraries_will_do(tables: Tables) -> No
     for path in ("/usr/sbin/xtables-legacy-multi", *[f"{LIBRARIES}/{name}" for name in names]):
         tables.host.hide(path)
     tables.host.hide(f"{LIBRARIES}/xtables")
+    tables.host.hide("/etc/protocols")
 
     assert tables.restore("-N CHAIN", wanted) == (0, "")
     assert tables.restore("-N CHAIN", wanted, family=6) == (0, "")

@@ -55,6 +55,7 @@ OTHERS = {
         ! -p tcp -j C
 
         -m comment --comment plain
+        -m limit --limit 5/min -m limit --limit 6/hour -m comment --comment two -j C
         -m comment --comment "'single' \\"double\\" \\\\ back"
         -p tcp -m tcp --tcp-flags SYN,RST SYN ! --dport 1:5 --sport 7 -j C
         -p tcp --syn --dport 80 -j REDIRECT --to-ports 5-7 --random
