@@ -47,10 +47,6 @@ for _name in ("xtables_option_mpcall", "xtables_option_tpcall"):
     getattr(libxtables, _name).argtypes = [c_uint, c_void_p, ctypes.c_bool, c_void_p, c_void_p]
 
 
-class UnknownExtensionError(ValueError):
-    """There is no match or target of this name."""
-
-
 class Situation:
     """What the program is at, for the words it says when libxtables will have none of it."""
 

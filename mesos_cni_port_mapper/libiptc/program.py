@@ -86,7 +86,7 @@ def run(arguments: Sequence[str], stdin: int, environ: Mapping[str, str]) -> int
 
 
 def _restore(wish: Wish, batch: Batch) -> int:
-    from mesos_cni_port_mapper.libiptc.extensions import UnknownExtensionError, situation
+    from mesos_cni_port_mapper.libiptc.extensions import situation
     from mesos_cni_port_mapper.libiptc.rule import RuleError
     from mesos_cni_port_mapper.libiptc.table import TableError
 
@@ -98,7 +98,7 @@ def _restore(wish: Wish, batch: Batch) -> int:
             _change(table, line)
         situation.at = f"COMMIT of the {batch.table} table"
         table.commit()
-    except (RuleError, TableError, UnknownExtensionError) as error:
+    except (RuleError, TableError) as error:
         return _fail(f"{situation.at}: {error}", FAILED)
     return DONE
 

@@ -10,7 +10,6 @@ from mesos_cni_port_mapper.libiptc.bindings import libxtables
 from mesos_cni_port_mapper.libiptc.extensions import (
     STANDARD,
     Extension,
-    UnknownExtensionError,
     find_match,
     find_target,
 )
@@ -28,6 +27,7 @@ _OF_HEADER = {
     b"-i": ("iniface", "iniface_mask", bits.INVERTED_IN),
     b"-o": ("outiface", "outiface_mask", bits.INVERTED_OUT),
 }
+_ONCE = frozenset({*_OF_HEADER, b"-p", b"-f"})
 _LONG = {
     b"--source": b"-s",
     b"--src": b"-s",
@@ -82,10 +82,15 @@ class _Rule:
         self.matches: list[Extension] = []
         self.target: Extension | None = None
         self.protocol = b""
+        self.given: set[bytes] = set()
 
     def take(self, words: Sequence[bytes], place: int, *, inverted: bool) -> int:
         """Take in the option at a place, and return the place of the next."""
         name = _LONG.get(words[place], words[place])
+        if name in self.given:
+            # The second would undo the first, and the rule match what neither says.
+            raise RuleError(f"{_text(name)} is given twice")
+        self.given |= {name} & _ONCE
         if name == b"-f" and self.family is bits.IPV4:
             self.header.flags |= bits.FRAGMENT
             self.header.invflags |= bits.INVERTED_FRAGMENT if inverted else 0
@@ -149,7 +154,7 @@ class _Rule:
     def _match(self, name: bytes) -> Extension:
         found = find_match(name)
         if found is None:
-            raise UnknownExtensionError(f"there is no match {_text(name)}")
+            raise RuleError(f"there is no match {_text(name)}")
         self.matches.append(Extension(found))
         return self.matches[-1]
 
@@ -161,7 +166,7 @@ class _Rule:
             raise RuleError(f"there is no chain {_text(name)}")
         found = find_target(b"standard" if chain else name)
         if found is None:
-            raise UnknownExtensionError(f"there is no chain or target {_text(name)}")
+            raise RuleError(f"there is no chain or target {_text(name)}")
         self.target = Extension(found)
         if chain or name in STANDARD:
             self.target.rename(name)
@@ -171,7 +176,7 @@ class _Rule:
         word = words[place]
         if not word.startswith(b"--"):
             raise RuleError(f"{_text(word)} is no option")
-        # The last match that knows an option is the one it is meant for, and the target goes last.
+        # An option is the target's, where that knows it, or else the last match's that does.
         candidates = [*([self.target] if self.target else []), *reversed(self.matches)]
         for extension in candidates:
             found = extension.find_option(word[2:])

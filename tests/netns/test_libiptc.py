@@ -83,6 +83,8 @@ def emptied(shared: Tables) -> Tables:
         ("-A CHAIN !", "nothing follows the !"),
         ("-A CHAIN ! -j RETURN", "-j cannot be inverted"),
         ("-A CHAIN -j RETURN -j DROP", "a rule has one target"),
+        ("-A CHAIN -s 192.0.2.1 ! -s 192.0.2.2", "-s is given twice"),
+        ("-A CHAIN -p tcp --protocol udp", "-p is given twice"),
         ("-A CHAIN stray -j RETURN", "stray is no option"),
         (
             "-N NAME-OF-TWENTY-NINE-CHARACTERS",
