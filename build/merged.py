@@ -1,7 +1,8 @@
-"""How the frozen plugin finds its own modules: all of them in one entry of its archive.
+"""How the frozen plugin finds its own modules: those that go together in one entry of its archive.
 
 PyInstaller looks up, opens, reads and closes for each module, which for some forty of ours took as
-long as running them. `pyinstaller.spec` appends this text to the package's own and fills `MODULES`.
+long as running them. `pyinstaller.spec` appends this text to the package's own and fills `MODULES`
+and `FURTHER`: what is needed for less than every call is not read for every call.
 """
 
 import marshal
@@ -15,6 +16,12 @@ if TYPE_CHECKING:
 MODULES: "dict[str, tuple[bool, bytes]]" = {}
 """For each name whether it is a package, and its compiled code."""
 
+FURTHER: "list[str]" = []
+"""Modules with more of them, in the order in which they are looked into."""
+
+PACKAGES: "tuple[str, ...]" = ()
+"""The packages whose modules are in here."""
+
 
 class Merged:
     """Finds and loads what is in ``MODULES`` (PEP 451)."""
@@ -22,8 +29,10 @@ class Merged:
     @classmethod
     def find_spec(cls, name: str, *_: object) -> "ModuleSpec | None":
         """Say where a module is, or nothing when it is none of ours."""
-        if name not in MODULES:
-            return None
+        while name not in MODULES:
+            if not FURTHER or name.partition(".")[0] not in PACKAGES:
+                return None
+            MODULES.update(__import__(FURTHER.pop(0)).MODULES)
         # A class will do for a loader: all of its methods belong to it.
         return ModuleSpec(name, cls, is_package=MODULES[name][0])  # type: ignore[arg-type]
 
