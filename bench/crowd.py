@@ -18,11 +18,11 @@ _OF_ONE = 100
 
 _FIRST_PORT, _CONTAINER_PORT = 2000, 8000
 _CONNECT = Path(__file__).with_name("connect.py")
-_CONNECTIONS = 100
+_CONNECTIONS = 20
 """In a row through one port, before it is the other's turn."""
 
-_TURNS = 4
-"""So many more than of programs: a turn is short."""
+_TURNS = 20
+"""So many more than of programs: a turn is short, and most are not interrupted."""
 
 _WEB = """\
 link add web0 type veth peer name eth0 netns {netns}
