@@ -14,8 +14,7 @@ PACKAGE := mesos_cni_port_mapper
 PLUGIN := dist/plugins/mesos-cni-port-mapper
 ONE_FILE := dist/onefile/mesos-cni-port-mapper
 TOOL := dist/bin/mesos-cni
-DELELIBIPTC := dist/plugins/.mesos-cni-libiptc/mesos-cni-libiptc
-GATES := dist/plugins/.mesos-cni-delegates/mesos-cni-delegate
+DELEGATES := dist/plugins/.mesos-cni-delegates/mesos-cni-delegate
 LIBIPTC := dist/plugins/.mesos-cni-libiptc/mesos-cni-libiptc
 GATES := dist/gates/nothing dist/gates/loaded-modules
 VERSION = $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' $(PACKAGE)/__init__.py)

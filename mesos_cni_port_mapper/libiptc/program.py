@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 PROGRAM = "mesos-cni-libiptc"
 USAGE = f"""\
-usage: {PROGRAM} restore 4|6 [-w SECONDS] [--noflush]     a batch on stdin, for one table
+usage: {PROGRAM} restore 4|6 [-w SECONDS] [--noflush] [--test]    a batch on stdin, for one table
        {PROGRAM} save 4|6 -t TABLE [-w SECONDS]"""
 
 DONE, FAILED, WRONG_USAGE, NO_LOCK = 0, 1, 2, 4
@@ -40,6 +40,7 @@ class Wish(Value):
     family: str
     table: str = ""
     seconds: int = _PATIENCE
+    is_test: bool = False
 
 
 def parse_arguments(arguments: Sequence[str]) -> Wish:
@@ -48,7 +49,8 @@ def parse_arguments(arguments: Sequence[str]) -> Wish:
         raise UsageError
     action, family, *options = arguments
     # iptables-restore has to be told not to empty the table. This program never does.
-    flags = [option for option in options if option != "--noflush" or action != "restore"]
+    own = ("--noflush", "--test") if action == "restore" else ()
+    flags = [option for option in options if option not in own]
     values = dict(zip(flags[::2], flags[1::2], strict=False))
     table = values.pop("-t", "")
     seconds = values.pop("-w", str(_PATIENCE))
@@ -60,7 +62,13 @@ def parse_arguments(arguments: Sequence[str]) -> Wish:
         or not seconds.isdecimal()
     ):
         raise UsageError
-    return Wish(action=action, family=family, table=table, seconds=max(int(seconds), 1))
+    return Wish(
+        action=action,
+        family=family,
+        table=table,
+        seconds=max(int(seconds), 1),
+        is_test="--test" in options,
+    )
 
 
 def run(arguments: Sequence[str], stdin: int, environ: Mapping[str, str]) -> int:
@@ -97,7 +105,8 @@ def _restore(wish: Wish, batch: Batch) -> int:
             situation.at = f"line {line.number} ({line.text})"
             _change(table, line)
         situation.at = f"COMMIT of the {batch.table} table"
-        table.commit()
+        if not wish.is_test:
+            table.commit()
     except (RuleError, TableError) as error:
         return _fail(f"{situation.at}: {error}", FAILED)
     return DONE

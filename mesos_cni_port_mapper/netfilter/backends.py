@@ -6,9 +6,11 @@ were made with is on its record, so that another choice later leaves nothing beh
 
 from __future__ import annotations
 
+import os
+
 from mesos_cni_port_mapper.linux import process
-from mesos_cni_port_mapper.portmap.rule import IPV4, IPV6
-from mesos_cni_port_mapper.portmap.traffic import IPTABLES, NFTABLES
+from mesos_cni_port_mapper.portmap.rule import IPV4, IPV6, NAT
+from mesos_cni_port_mapper.portmap.traffic import IPTABLES, LIBIPTC, NFTABLES
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -56,6 +58,16 @@ if TYPE_CHECKING:
             """Name everything in which the kernel differs from what a record asks for."""
 
 
+_MISSING = {
+    (IPTABLES, IPV4): "iptables-restore and iptables-save are",
+    (IPTABLES, IPV6): "ip6tables-restore and ip6tables-save are",
+    (LIBIPTC, IPV4): "mesos-cni-libiptc is",
+    (LIBIPTC, IPV6): "mesos-cni-libiptc is",
+    (NFTABLES, IPV4): "nft is",
+    (NFTABLES, IPV6): "nft is",
+}
+
+
 class BackEnds:
     """What this host has; ``seconds`` is the deadline of one run of a tool."""
 
@@ -77,16 +89,32 @@ class BackEnds:
 
     def obstacles(self, name: str) -> dict[int, str]:
         """Return the families in which a back end does not work here, each with what is missing."""
-        programs = {
-            family: "nft is" if name == NFTABLES else f"{tool}-restore and {tool}-save are"
-            for family, tool in ((IPV4, "iptables"), (IPV6, "ip6tables"))
+        missing = {
+            family: _MISSING[name, family]
+            for family in (IPV4, IPV6)
             if family not in self.families(name)
         }
-        return {family: f"{program} not installed" for family, program in programs.items()}
+        return {family: f"{programs} not installed" for family, programs in missing.items()}
 
     def usable(self) -> list[str]:
         """Return those whose rules could be found and removed here."""
-        return [name for name in (IPTABLES, NFTABLES) if self.families(name)]
+        found = [name for name in (IPTABLES, NFTABLES) if self.families(name)]
+        return [*found, LIBIPTC] if self._needs_libiptc() else found
+
+    def _needs_libiptc(self) -> bool:
+        """Tell whether there are legacy tables that the host's own iptables does not show."""
+        from mesos_cni_port_mapper.netfilter.existing import has_legacy_table
+
+        return any(
+            has_legacy_table(family, NAT)
+            and not self._shows_legacy(family)
+            and family in self.families(LIBIPTC)
+            for family in (IPV4, IPV6)
+        )
+
+    def _shows_legacy(self, family: int) -> bool:
+        tools = self._tools(IPTABLES).get(family)
+        return tools is not None and "nft" not in os.path.basename(os.path.realpath(tools.save[0]))
 
     def get(self, name: str, ledger: Ledger, keep: tuple[int, ...] = ()) -> BackEnd:
         """Return a back end; its children inherit the descriptors of ``keep``."""
@@ -96,7 +124,7 @@ class BackEnds:
             return NfTables(nft=self.nft(keep), ledger=ledger, tools=lambda: self._tools(IPTABLES))
         from mesos_cni_port_mapper.netfilter.tables import Tables
 
-        return Tables(tools=self._tools(name), ledger=ledger, keep=keep)
+        return Tables(tools=self._tools(name), ledger=ledger, keep=keep, is_legacy=name == LIBIPTC)
 
     def nft(self, keep: tuple[int, ...] = ()) -> Nft:
         """Return the tool of nf_tables, which may not be there."""
@@ -116,11 +144,8 @@ class BackEnds:
         return found
 
     def _find(self, name: str) -> dict[int, Iptables]:
-        if name != IPTABLES:
-            return {}
-        from mesos_cni_port_mapper.netfilter.iptables import find_iptables
+        from mesos_cni_port_mapper.netfilter.iptables import find_iptables, find_libiptc
 
-        tools = {
-            family: find_iptables(family, self._environ, self._seconds) for family in (IPV4, IPV6)
-        }
+        find = find_libiptc if name == LIBIPTC else find_iptables
+        tools = {family: find(family, self._environ, self._seconds) for family in (IPV4, IPV6)}
         return {family: each for family, each in tools.items() if each}

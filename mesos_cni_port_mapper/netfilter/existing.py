@@ -21,7 +21,7 @@ _ABSENT = (errno.ENOENT, errno.EINVAL, errno.EOPNOTSUPP, errno.EPROTONOSUPPORT)
 
 def has_table(family: int, table: str) -> bool:
     """Tell whether a table exists in either of the kernel's two worlds; a doubt counts as yes."""
-    return _is_legacy(family, table) or has_nft_table(family, table)
+    return has_legacy_table(family, table) or has_nft_table(family, table)
 
 
 def has_nft_table(family: int, table: str) -> bool:
@@ -35,7 +35,8 @@ def has_nft_table(family: int, table: str) -> bool:
         return error.errno not in _ABSENT
 
 
-def _is_legacy(family: int, table: str) -> bool:
+def has_legacy_table(family: int, table: str) -> bool:
+    """Tell whether the legacy variant has a table."""
     try:
         names = files.read(_LEGACY[family]) or b""
     except OSError:

@@ -110,10 +110,10 @@ class Iptables(Value):
 
     def rehearse(self, table: str) -> None:
         """Complain if the kernel has no such table or somebody keeps it; nothing is changed."""
-        done = self._run([self.restore, "--test", "--noflush"], f"*{table}\nCOMMIT\n".encode())
+        done = self._run([*self.restore, "--test", "--noflush"], f"*{table}\nCOMMIT\n".encode())
         if done.status != 0:
             raise CniError(
-                RULES_FAILED, f"{self.restore} cannot work on the {table} table", _words_of(done)
+                RULES_FAILED, f"{self.restore[0]} cannot work on the {table} table", _words_of(done)
             )
 
     def commit(self, table: str, lines: Sequence[str]) -> str:

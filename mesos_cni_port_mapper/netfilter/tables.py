@@ -30,12 +30,14 @@ _PROGRAMS = {IPV4: "iptables", IPV6: "ip6tables"}
 class Tables(Value):
     """The back ends whose rules are iptables' own; ``tools`` has what the host has, by family.
 
-    ``keep`` are file descriptors that every run of a tool inherits.
+    ``keep`` are file descriptors that every run of a tool inherits. ``is_legacy`` says that they
+    know the legacy variant's tables alone.
     """
 
     tools: Mapping[int, Iptables]
     ledger: Ledger
     keep: tuple[int, ...] = ()
+    is_legacy: bool = False
 
     def families(self) -> tuple[int, ...]:
         """Return the families that rules can be made for."""
@@ -114,12 +116,10 @@ class Tables(Value):
 
     def missing(self, record: Record) -> list[str]:
         """Return the tables that should hold rules of a record and are not there."""
-        from mesos_cni_port_mapper.netfilter.existing import has_table
-
         return [
             f"{_PROGRAMS[family]} table {table}"
             for family, table in tables_of(record.wish())
-            if not has_table(family, table)
+            if not self._has(family, table)
         ]
 
     def differences(self, record: Record) -> list[str]:
@@ -133,17 +133,28 @@ class Tables(Value):
 
     def _existing(self) -> list[tuple[int, str]]:
         """Return the tables that there are: looking at others would make them."""
-        from mesos_cni_port_mapper.netfilter.existing import has_table
+        return [table for table in TABLES if table[0] in self.tools and self._has(*table)]
 
-        return [table for table in TABLES if table[0] in self.tools and has_table(*table)]
+    def _has(self, family: int, table: str) -> bool:
+        from mesos_cni_port_mapper.netfilter import existing
+
+        if self.is_legacy:
+            return existing.has_legacy_table(family, table)
+        return existing.has_table(family, table)
 
     def _tools(self, family: int) -> Iptables:
         tools = self.tools.get(family)
         if tools is None:
-            name = _PROGRAMS[family]
-            raise RulesUntouchedError(
-                RULES_FAILED,
-                f"{name}-restore and {name}-save are not installed",
-                "looked in PATH, /usr/sbin and /sbin; install the package iptables",
-            )
+            raise RulesUntouchedError(RULES_FAILED, *_absence(family, self.is_legacy))
         return tools.but(keep=self.keep)
+
+
+def _absence(family: int, is_legacy: bool) -> tuple[str, str]:
+    """Return which tool is missing, and where it was looked for."""
+    if is_legacy:
+        return "mesos-cni-libiptc is not installed", "looked beside the plugin"
+    name = _PROGRAMS[family]
+    return (
+        f"{name}-restore and {name}-save are not installed",
+        "looked in PATH, /usr/sbin and /sbin; install the package iptables",
+    )

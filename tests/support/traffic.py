@@ -35,7 +35,7 @@ class Server:
         place: Place,
         port: int,
         address: str = "::",
-        answers: int = 1000,
+        answers: int = 20_000,
         lifetime: float = 60,
     ) -> None:
         self._process = place.keeper.call(

@@ -97,6 +97,7 @@ class MemoryHost:
         monkeypatch.setattr(sysctl, "_path", lambda interface: f"{directory}/{interface}")
         monkeypatch.setattr(conntrack, "apply", self.flushes.extend)
         monkeypatch.setattr(existing, "has_table", lambda *_: True)
+        monkeypatch.setattr(existing, "has_legacy_table", lambda *_: False)
 
     @property
     def nat(self) -> MemoryTable:

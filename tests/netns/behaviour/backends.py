@@ -20,6 +20,11 @@ class BackEnd:
         """Whether its rules are in the chains that iptables knows."""
         return self.keys.get("backend") != "nftables"
 
+    @property
+    def is_iptables(self) -> bool:
+        """Whether it is the host's iptables(8) that makes its rules."""
+        return "backend" not in self.keys
+
     def __str__(self) -> str:
         return self.name
 
@@ -27,5 +32,6 @@ class BackEnd:
 BACK_ENDS = (
     BackEnd("iptables-nft", "nft"),
     BackEnd("iptables-legacy", "legacy"),
+    BackEnd("libiptc", "legacy", {"backend": "libiptc"}),
     BackEnd("nftables", "nft", {"backend": "nftables"}),
 )

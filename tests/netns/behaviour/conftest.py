@@ -32,6 +32,26 @@ def chains_site(request: pytest.FixtureRequest, frozen: Path) -> Iterator[Site]:
         yield Site(host, Plugin(host, str(frozen)), back_end)
 
 
+@pytest.fixture(params=[each for each in BACK_ENDS if each.is_iptables], ids=str)
+def iptables_site(request: pytest.FixtureRequest, frozen: Path) -> Iterator[Site]:
+    """Stand in for a machine whose own iptables makes the rules, where that is what goes wrong."""
+    back_end: BackEnd = request.param
+    need_host(back_end.variant)
+    with Host(back_end.variant) as host:
+        settle(host)
+        yield Site(host, Plugin(host, str(frozen)), back_end)
+
+
+@pytest.fixture(params=[each for each in BACK_ENDS if each.name != "libiptc"], ids=str)
+def tools_site(request: pytest.FixtureRequest, frozen: Path) -> Iterator[Site]:
+    """Stand in for a machine with a back end that needs tools of the host's."""
+    back_end: BackEnd = request.param
+    need_host(back_end.variant)
+    with Host(back_end.variant) as host:
+        settle(host)
+        yield Site(host, Plugin(host, str(frozen)), back_end)
+
+
 @pytest.fixture(params=[each for each in BACK_ENDS if not each.has_chains], ids=str)
 def maps_site(request: pytest.FixtureRequest, frozen: Path) -> Iterator[Site]:
     """Stand in for a machine with a back end whose ports are in maps, where that matters."""

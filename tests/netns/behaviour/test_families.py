@@ -61,8 +61,8 @@ def without_ip6tables(site: Site) -> None:
         site.host.hide(directory)
 
 
-def test_a_family_whose_tools_are_missing_is_not_the_delegate_s_fault(chains_site: Site) -> None:
-    site = chains_site
+def test_a_family_whose_tools_are_missing_is_not_the_delegate_s_fault(iptables_site: Site) -> None:
+    site = iptables_site
     imagined = Imagined(site)
     without_ip6tables(site)
     web = imagined.member("web", mapping(8080), mapping(8081, host_ip=OWN[6]), delegate=BOTH)
@@ -79,9 +79,9 @@ def test_a_family_whose_tools_are_missing_is_not_the_delegate_s_fault(chains_sit
 
 
 def test_without_its_tools_a_family_goes_unforwarded_where_the_other_serves(
-    chains_site: Site,
+    iptables_site: Site,
 ) -> None:
-    site = chains_site
+    site = iptables_site
     imagined = Imagined(site)
     without_ip6tables(site)
     web = imagined.member("web", mapping(8080), delegate=BOTH)

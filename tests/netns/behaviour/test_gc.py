@@ -180,7 +180,8 @@ def test_the_delegate_is_asked_too_if_it_knows_how(site: Site) -> None:
     assert calls[1].env["CNI_CONTAINERID"] == ""
 
 
-def test_addresses_are_not_freed_while_rules_may_lead_to_them(site: Site) -> None:
+def test_addresses_are_not_freed_while_rules_may_lead_to_them(tools_site: Site) -> None:
+    site = tools_site
     delegates = Delegates(site.host)
     delegates.recording("plain")
     found = site.finding(delegates.directory)

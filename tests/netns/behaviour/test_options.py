@@ -230,9 +230,9 @@ def test_a_thousand_consecutive_ports_may_be_shifted_one_to_one(site: Site) -> N
 
 
 def test_a_thousand_consecutive_ports_are_told_to_iptables_in_the_words_of_one(
-    chains_site: Site,
+    iptables_site: Site,
 ) -> None:
-    site = chains_site
+    site = iptables_site
     options = {"snat": True, "localhost": True}
     members = [
         site.member(site.host.container(f"web-{count}"), *_run(20000, 30000)[:count], **options)

@@ -42,7 +42,8 @@ def test_all_is_well_and_nothing_is_changed_by_asking(site: Site) -> None:
     assert ask(member).status == 0
 
 
-def test_without_tools_nothing_can_be_forwarded(site: Site) -> None:
+def test_without_tools_nothing_can_be_forwarded(tools_site: Site) -> None:
+    site = tools_site
     answer = without(Imagined(site).member("web", mapping(8080)), "/usr/sbin")
 
     assert answer.code == UNAVAILABLE, answer.document

@@ -51,8 +51,8 @@ def add(member: Member, path: str) -> Answer:
 
 
 @pytest.mark.parametrize(("ipv6", "table"), TABLES)
-def test_what_one_table_refuses_is_in_no_table(chains_site: Site, ipv6: bool, table: str) -> None:
-    site = chains_site
+def test_what_one_table_refuses_is_in_no_table(iptables_site: Site, ipv6: bool, table: str) -> None:
+    site = iptables_site
     path = refusing(site, ipv6, table)
     member = site.member(site.server("web"), *PORTS, snat=True, localhost=True)
 
@@ -69,9 +69,9 @@ def test_what_one_table_refuses_is_in_no_table(chains_site: Site, ipv6: bool, ta
 
 @pytest.mark.parametrize(("ipv6", "table"), TABLES)
 def test_ports_about_to_be_taken_go_back_when_a_table_refuses(
-    chains_site: Site, ipv6: bool, table: str
+    iptables_site: Site, ipv6: bool, table: str
 ) -> None:
-    site = chains_site
+    site = iptables_site
     options: dict[str, Any] = {"snat": True, "localhost": True, "onConflict": "takeover"}
     old = site.member(site.server("old"), *PORTS, **options)
     old.attach()
