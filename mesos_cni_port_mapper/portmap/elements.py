@@ -96,10 +96,11 @@ def plan_contents(wish: Wish) -> tuple[Content, ...]:
 def _plan_content(wish: Wish, endpoint: Endpoint, mappings: Sequence[PortMapping]) -> Content:
     local = local_mappings(wish, mappings) if endpoint.family == 4 else []
     content = _Writer(wish, endpoint)
-    for run in runs_of(outer_mappings(mappings)):
-        content.add_ports(run, ONE if run.host_address else ANY)
+    # Those of loopback first: where they are rules, one for all addresses would forestall them.
     for run in runs_of(local):
         content.add_ports(run, ONE if run.host_address else LOCAL)
+    for run in runs_of(outer_mappings(mappings)):
+        content.add_ports(run, ONE if run.host_address else ANY)
     for network in masquerade.hidden_sources(wish.traffic, endpoint.network, bool(local)):
         content.hide(network)
     if local:
@@ -129,7 +130,7 @@ class _Writer:
 
     def add_ports(self, run: PortRun, scope: str) -> None:
         """Add what leads a run of ports to the container, and what says whose they are."""
-        if self._is_odd(scope):
+        if self._is_odd():
             self.rules += self._rules_of(run, scope)
             for port in range(run.host_port, run.host_port + run.count):
                 key = _key(run, port)
@@ -157,12 +158,12 @@ class _Writer:
         self._add(part, key)
         self._add(part + OWNERS, key, self.identity, self.tag)
 
-    def _is_odd(self, scope: str) -> bool:
-        devices = () if scope == LOCAL else self.wish.excluded_devices
+    def _is_odd(self) -> bool:
+        # In every scope alike: what is of loopback has the keys by which it is owned.
         return bool(
             self.conditions
             or self.wish.traffic.mark
-            or [device for device in devices if device.endswith("+")]
+            or [device for device in self.wish.excluded_devices if device.endswith("+")]
         )
 
     def _add(self, container: str, key: str, value: str = "", comment: str = "") -> None:
@@ -182,16 +183,18 @@ class _Writer:
         word = ADDRESS_WORD[self.endpoint.family]
         last = run.host_port + run.count - 1
         ports = f"{run.host_port}-{last}" if run.count > 1 else f"{run.host_port}"
-        match = [f"{word} daddr {run.host_address}"] if run.host_address else []
+        destination = run.host_address or (loopback.NETWORK if scope == LOCAL else "")
+        at_loopback = loopback.is_loopback(destination)
+        match = [f"{word} daddr {destination}"] if destination else []
         match.append(f"{run.protocol} dport {ports}")
-        devices = () if scope == LOCAL else self.wish.excluded_devices
+        devices = () if at_loopback else self.wish.excluded_devices
         guards = [
             " ".join([*match, f'iifname "{device.replace("+", "*")}"', "return"])
             for device in devices
         ]
         match += self.conditions
         sources = masquerade.marked_sources(self.wish.traffic, self.endpoint.network)
-        if scope == LOCAL:
+        if at_loopback:
             sources = [loopback.NETWORK]
         mark = f"meta mark set meta mark | {self.wish.traffic.mark:#x}"
         marks = [" ".join([*match, *_source(word, source), mark]) for source in sources]
