@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from typing import Any
 
 
+_PROTOCOLS = {6: "tcp", 17: "udp", 132: "sctp"}
+"""As which nft(8) prints them on a host whose /etc/protocols does not name them."""
+
+
 class Held(Value):
     """What is held under a key: a value, "" in a set, and a comment, "" for none."""
 
@@ -37,7 +41,7 @@ def parse_nft_listing(data: bytes) -> NftListing:
             item["name"]: (_hook_of(item), _rules_of(items, item)) for item in _of(items, "chain")
         }
         containers = {
-            item["name"]: dict([_element_of(each) for each in item.get("elem", ())])
+            item["name"]: dict([_element_of(each, item["type"]) for each in item.get("elem", ())])
             for item in [*_of(items, "set"), *_of(items, "map")]
         }
     except (KeyError, TypeError, AttributeError, IndexError) as error:
@@ -61,12 +65,19 @@ def _rules_of(items: list[tuple[str, Any]], chain: dict[str, Any]) -> tuple[str,
     )
 
 
-def _element_of(element: Any) -> tuple[str, Held]:
+def _element_of(element: Any, kinds: Any) -> tuple[str, Held]:
     key, value = element if isinstance(element, list) else (element, "")
     comment = ""
     if isinstance(key, dict) and "elem" in key:
         comment = key["elem"].get("comment", "")
         key = key["elem"]["val"]
+    if isinstance(key, dict) and isinstance(kinds, list):
+        parts = zip(kinds, key["concat"], strict=True)
+        key = {
+            "concat": [
+                _PROTOCOLS.get(part, part) if kind == "inet_proto" else part for kind, part in parts
+            ]
+        }
     return _text_of(key), Held(value=_text_of(value), comment=comment)
 
 
