@@ -110,7 +110,11 @@ class Ledger(Value):
 
     def forget_all(self, prefix: str) -> None:
         """Note that everything whose name begins so is gone."""
-        for name in os.listdir(f"{self.directory}/chains"):
+        try:
+            names = os.listdir(f"{self.directory}/chains")
+        except (FileNotFoundError, NotADirectoryError):
+            return
+        for name in names:
             if name.startswith(prefix):
                 files.remove(self._note(name))
 
@@ -227,12 +231,12 @@ class Ledger(Value):
             return False
         return True
 
-    def is_shared(self, thing: str, attachment: Attachment) -> bool:
-        """Tell whether anybody but an attachment needs something."""
-        own = record_name(attachment)
+    def is_shared(self, thing: str, *attachments: Attachment) -> bool:
+        """Tell whether anybody but these attachments needs something."""
+        own = [record_name(each) for each in attachments]
         try:
             with os.scandir(self._users(thing)) as users:
-                return any(user.name != own for user in users)
+                return any(user.name not in own for user in users)
         except FileNotFoundError:
             return False
 

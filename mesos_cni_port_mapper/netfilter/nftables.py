@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from mesos_cni_port_mapper.cni.errors import PORT_TAKEN, RULES_FAILED
 from mesos_cni_port_mapper.netfilter.outcome import RulesUntouchedError
+from mesos_cni_port_mapper.netfilter.sides import Side, sides_of
 from mesos_cni_port_mapper.portmap import nft_script
 from mesos_cni_port_mapper.portmap.attachment import is_of_network
 from mesos_cni_port_mapper.portmap.elements import OWNERS, identity_of, plan_contents
@@ -28,34 +29,9 @@ if TYPE_CHECKING:
     from mesos_cni_port_mapper.netfilter.nft import Nft
     from mesos_cni_port_mapper.netfilter.record import Record
     from mesos_cni_port_mapper.portmap.attachment import Attachment
-    from mesos_cni_port_mapper.portmap.elements import Content
 
 _ATTEMPTS = 3
 """How often to list and try again when somebody who does not share our lock keeps interfering."""
-
-
-class Side(Value):
-    """What a step is for one family: contents that go and contents that should be there.
-
-    ``leaving`` are the attachments that have nothing there afterwards, ``staying`` the others.
-    ``strays`` are the identities of those who leave and are not on record.
-    """
-
-    family: int
-    before: tuple[Content, ...] = ()
-    after: tuple[Content, ...] = ()
-    staying: tuple[Attachment, ...] = ()
-    leaving: tuple[Attachment, ...] = ()
-    strays: tuple[str, ...] = ()
-
-    def identities(self) -> list[str]:
-        """Return what stands for those concerned in maps of owners."""
-        known = [identity_of(each) for each in (*self.staying, *self.leaving)]
-        return [*known, *self.strays]
-
-    def parts(self) -> list[str]:
-        """Return what is needed of the table besides its base."""
-        return list(dict.fromkeys([part for content in self.after for part in content.parts]))
 
 
 class NfTables(Value):
@@ -74,29 +50,39 @@ class NfTables(Value):
         self.preflight()
         if step.policy == STRICT:
             self._refuse_foreign(step)
-        sides = _sides_of(step)
+        sides = sides_of(step)
         for side in sides:
             for attachment in side.staying:
                 self.ledger.join(_users(side.family), attachment)
+        try:
+            dissolved = self._carry_out(sides, step.policy)
+        except RulesUntouchedError:
+            for side in sides:
+                for attachment in side.coming:
+                    self.ledger.leave(_users(side.family), attachment)
+            raise
+        self._note(sides, dissolved)
+
+    def _carry_out(self, sides: Sequence[Side], policy: str) -> list[int]:
+        """Make the tables agree, without a look where it can be; return families of those gone."""
         dissolved = [side.family for side in sides if self._is_last(side)]
-        if any(self.ledger.is_noted(_noted(family, _LOST)) for family in dissolved):
-            # Others may have something there of which nothing is on record.
-            self._note(sides, self._agree(sides, step.policy))
-            return
-        lines = [line for side in sides for line in self._expected(side, side.family in dissolved)]
-        if not lines or not self.nft.commit(lines):
-            self._note(sides, dissolved)
-        else:
-            self._note(sides, self._agree(sides, step.policy))
+        if not any(self._is_doubtful(side, side.family in dissolved) for side in sides):
+            lines = [
+                line for side in sides for line in self._expected(side, side.family in dissolved)
+            ]
+            if not lines or not self.nft.commit(lines):
+                return dissolved
+        return self._agree(sides, policy)
 
     def _is_last(self, side: Side) -> bool:
         """Tell whether nobody on record has anything in a table any more."""
-        last = side.leaving[0] if len(side.leaving) == 1 and not side.staying else None
-        return (
-            last is not None
-            and self.ledger.is_noted(_noted(side.family, BASE))
-            and not self.ledger.is_shared(_users(side.family), last)
-        )
+        return not side.staying and not self.ledger.is_shared(_users(side.family), *side.leaving)
+
+    def _is_doubtful(self, side: Side, dissolved: bool) -> bool:
+        """Tell whether a table may hold what is on nobody's record, or not be there to be gone."""
+        if dissolved and not self.ledger.is_noted(_noted(side.family, BASE)):
+            return True
+        return self.ledger.is_noted(_noted(side.family, _LOST))
 
     def _expected(self, side: Side, dissolved: bool) -> list[str]:
         """Return the commands for a table that is as the ledger has it."""
@@ -135,11 +121,13 @@ class NfTables(Value):
             if not side.after:
                 dissolved.append(side.family)
                 return []
+            # Whoever removed the table took all along that is noted of it, guards too.
+            self.ledger.forget_all(_noted(side.family, ""))
             return [
                 *nft_script.plan_parts(side.family, side.parts(), ()),
                 *nft_script.plan_transition(side.family, (), side.after),
             ]
-        if not self.ledger.is_noted(_noted(side.family, BASE)):
+        if side.after and not self.ledger.is_noted(_noted(side.family, BASE)):
             self.ledger.note(_noted(side.family, _LOST))
         identities = side.identities()
         taken = nft_agreement.find_taken(listing, identities, side.after)
@@ -241,41 +229,6 @@ class NfTables(Value):
 
 _LOST = "lost"
 """Noted for a table that was there when no record told of it: others may have elements in it."""
-
-
-def _sides_of(step: Step) -> list[Side]:
-    """Return a step family by family, those families only that it is about."""
-    planned = [
-        (
-            each.after.attachment,
-            [content for record in each.had() for content in plan_contents(record.wish())],
-            plan_contents(each.after.wish()),
-        )
-        for each in step.transitions()
-    ]
-    sides = []
-    for family in (IPV4, IPV6):
-        before: list[Content] = []
-        after: list[Content] = []
-        staying: list[Attachment] = []
-        leaving: list[Attachment] = []
-        for attachment, *contents in planned:
-            had, has = ([one for one in each if one.family == family] for each in contents)
-            before += had
-            after += has
-            if had or has:
-                (staying if has else leaving).append(attachment)
-        if before or after:
-            sides.append(
-                Side(
-                    family=family,
-                    before=tuple(before),
-                    after=tuple(after),
-                    staying=tuple(staying),
-                    leaving=tuple(leaving),
-                )
-            )
-    return sides
 
 
 def _users(family: int) -> str:

@@ -38,18 +38,21 @@ def plan_dissolution(family: int) -> list[str]:
 
 def plan_transition(family: int, before: Sequence[Content], after: Sequence[Content]) -> list[str]:
     """Replace contents by others, refused unless what goes is as it was or is gone already."""
-    going = [element for content in before for element in content.elements]
+    # An ADD that broke off leaves two records of its attachment, with much in common.
+    going = list(dict.fromkeys([element for content in before for element in content.elements]))
     if going and after:
         stays = {element for content in after for element in content.elements}
         going = [element for element in going if element not in stays]
-    left = [content for content in before if content.rules and not _has_rules(content, after)]
+    left = dict.fromkeys(
+        [each.identity for each in before if each.rules and not _has_rules(each, after)]
+    )
     return [
-        *[line for each in left for line in _make_chain(family, each.identity, ())],
+        *[line for each in left for line in _make_chain(family, each, ())],
         *[line for each in after for line in _make_own_chain(family, each)],
         *_add(family, going),
         *_delete(family, going),
         *_add(family, [element for content in after for element in content.elements]),
-        *[line for each in left for line in _remove_chain(family, chain_of(each.identity))],
+        *[line for each in left for line in _remove_chain(family, chain_of(each))],
     ]
 
 

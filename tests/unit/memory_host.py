@@ -1,7 +1,8 @@
 """A host in memory: tables, a state directory, and a forwarder for each invocation."""
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -13,14 +14,20 @@ from mesos_cni_port_mapper.netfilter.conntrack import Flush
 from mesos_cni_port_mapper.netfilter.forwarder import Forwarder
 from mesos_cni_port_mapper.netfilter.iptables import Iptables
 from mesos_cni_port_mapper.netfilter.ledger import Ledger
+from mesos_cni_port_mapper.netfilter.nftables import NfTables
 from mesos_cni_port_mapper.netfilter.record import Record, decode_record
 from mesos_cni_port_mapper.portmap.listing import Listing
 from mesos_cni_port_mapper.portmap.mapping import PortMapping
+from mesos_cni_port_mapper.portmap.nft_listing import NftListing
 from mesos_cni_port_mapper.portmap.plan import TABLES
 from mesos_cni_port_mapper.portmap.rule import IPV4, IPV6, NAT
-from mesos_cni_port_mapper.portmap.traffic import BACK_ENDS, IPTABLES, TAKEOVER
+from mesos_cni_port_mapper.portmap.traffic import BACK_ENDS, IPTABLES, NFTABLES, TAKEOVER
+from tests.unit.memory_nft import MemoryNft
 from tests.unit.memory_table import MemoryTable, RefusedError, comment_of
 from tests.unit.wishes import attachment, mapping
+
+if TYPE_CHECKING:
+    from mesos_cni_port_mapper.netfilter.backends import BackEnd
 
 SPOKEN = {"4 nat": "", "4 raw": "raw ", "6 nat": "v6 "}
 """How the journal names a table; most of it is about one."""
@@ -57,13 +64,48 @@ class TableTools(Iptables):
         return SPOKEN[f"{self.family} {table}"]
 
 
-class MemoryBackEnds(BackEnds):
-    """What a host has that works in memory: iptables, or with no tools nothing."""
+class MemoryNfTables(NfTables):
+    """nft(8) that works on tables in memory; a batch is failed by what ``failures`` has next.
 
-    def __init__(self, tools: dict[int, Iptables]) -> None:
+    What ``deaths`` has next comes after a batch was carried out.
+    """
+
+    memory: MemoryNft
+    journal: list[str]
+    failures: list[CniError]
+    deaths: list[CniError]
+
+    def _listing(self, family: int) -> NftListing | None:
+        self.journal.append(f"nft {family} list")
+        return self.memory.listing(family)
+
+    def _commit(self, lines: Sequence[str]) -> str:
+        if self.failures:
+            raise self.failures.pop(0)
+        try:
+            self.memory.carry_out(lines)
+        except RefusedError as refusal:
+            self.journal.append(f"nft refused {lines[0]}")
+            return str(refusal)
+        self.journal.append("nft committed")
+        if self.deaths:
+            raise self.deaths.pop(0)
+        return ""
+
+
+class MemoryBackEnds(BackEnds):
+    """What a host has that works in memory: iptables and nft, or without them nothing."""
+
+    def __init__(self, tools: dict[int, Iptables], nft: MemoryNfTables | None = None) -> None:
         super().__init__({}, 1)
-        self._nft = lambda: ""  # type: ignore[method-assign]
+        self._nft = lambda: "nft" if nft else ""  # type: ignore[method-assign]
+        self._memory = nft
         self._found = {name: tools if name == IPTABLES else {} for name in BACK_ENDS}
+
+    def get(self, name: str, ledger: Ledger, keep: tuple[int, ...] = ()) -> "BackEnd":
+        if name == NFTABLES and self._memory is not None:
+            return self._memory.but(ledger=ledger, keep=keep)
+        return super().get(name, ledger, keep)
 
 
 class MemoryHost:
@@ -92,6 +134,7 @@ class MemoryHost:
             )
             for family in (IPV4, IPV6)
         }
+        self.nft: MemoryNfTables | None = None
         for interface in ("cni0", "cni1"):
             (directory / interface).write_text("0")
         monkeypatch.setattr(sysctl, "_path", lambda interface: f"{directory}/{interface}")
@@ -105,7 +148,22 @@ class MemoryHost:
         return self.tables[IPV4, NAT]
 
     def forwarder(self, seconds: float = 1) -> Forwarder:
-        return Forwarder(self.ledger, MemoryBackEnds(self.tools), seconds)
+        return Forwarder(self.ledger, MemoryBackEnds(self.tools, self.nft), seconds)
+
+    def install_nft(self) -> MemoryNfTables:
+        """Have an nft(8) besides iptables, and return it."""
+        self.nft = MemoryNfTables(
+            nft="nft",
+            environ={},
+            seconds=1,
+            ledger=self.ledger,
+            tools=self.tools,
+            memory=MemoryNft(),
+            journal=self.journal,
+            failures=[],
+            deaths=[],
+        )
+        return self.nft
 
     def add(self, record: Record, policy: str = TAKEOVER) -> list[str]:
         forwarder = self.forwarder()
