@@ -127,9 +127,10 @@ class NfTables(Value):
                 *nft_script.plan_parts(side.family, side.parts(), ()),
                 *nft_script.plan_transition(side.family, (), side.after),
             ]
-        if side.after and not self.ledger.is_noted(_noted(side.family, BASE)):
-            self.ledger.note(_noted(side.family, _LOST))
         identities = side.identities()
+        is_known = self.ledger.is_noted(_noted(side.family, BASE))
+        if side.after and not is_known and nft_agreement.has_others(listing, identities):
+            self.ledger.note(_noted(side.family, _LOST))
         taken = nft_agreement.find_taken(listing, identities, side.after)
         if taken and policy in (FAIL, STRICT):
             port, owner = taken
@@ -228,7 +229,7 @@ class NfTables(Value):
 
 
 _LOST = "lost"
-"""Noted for a table that was there when no record told of it: others may have elements in it."""
+"""Noted for a table in which others had elements when no record told that it was there."""
 
 
 def _users(family: int) -> str:

@@ -84,6 +84,16 @@ def find_taken(
     return None
 
 
+def has_others(listing: NftListing, identities: Collection[str]) -> bool:
+    """Tell whether anybody besides ``identities`` owns anything."""
+    return any(
+        present.value not in identities
+        for container, held in listing.containers.items()
+        if container.endswith(OWNERS)
+        for present in held.values()
+    )
+
+
 def find_nft_differences(listing: NftListing, content: Content) -> list[str]:
     """Name everything in which a table differs from what an attachment should have there."""
     differences = []

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tests.netns.networks import STATE, Network, Task, imagined, tcp
+from tests.netns.nft_tables import own_lines
 from tests.support.agent import TOOLS
 from tests.support.delegates import RESULT, Delegates
 from tests.support.host import Host
@@ -35,7 +36,7 @@ def snapshot(host: Host) -> Snapshot:
     """Look at a host."""
     leases = _files(host, "/var/lib/cni") | _files(host, LEASES)
     return Snapshot(
-        rules=tuple(host.ruleset()),
+        rules=(*host.ruleset(), *own_lines(host)),
         # host-local notes here where to go on looking, and never takes it back.
         leases={name: data for name, data in leases.items() if "last_reserved_ip" not in name},
         state={
@@ -63,11 +64,11 @@ class Scene:
     finds, then frees the lease. ``before`` is how the host must look whenever an ADD has failed.
     """
 
-    def __init__(self, host: Host, plugin: Plugin, *, alone: bool = False) -> None:
+    def __init__(self, host: Host, plugin: Plugin, *, alone: bool = False, **keys: Any) -> None:
         self.host = host
         self.delegates = Delegates(host)
         self.container = host.container("web-1")
-        neighbours = imagined(plugin, self.delegates, "192.168.7.9")
+        neighbours = imagined(plugin, self.delegates, "192.168.7.9", **keys)
         host.path(LEASES).mkdir()
         self.network = neighbours.but(name="failing", delegate={"type": DELEGATE})
         self.delegate()
