@@ -18,14 +18,19 @@ _COMMANDS = """
 
 _NFT_STATEMENTS = frozenset(
     """
-    accept add comment continue counter create delete destroy dnat drop dup flow fwd goto include
-    insert jump log map masquerade notrack offload queue quota redefine redirect reject replace
+    accept comment continue counter create delete destroy dnat drop dup flow fwd goto include insert
+    jump last log map masquerade meter notrack offload queue quota redefine redirect reject replace
     reset return set snat synproxy tproxy undefine update vmap
     """.split()  # noqa: SIM905 - they read better as words
 )
-"""Words of nft that act, and those that begin another command; comments are ours."""
+"""Words of nft that act, and those that begin another command; comments are ours.
+
+``add`` acts on sets alone, which are out of reach, and may be a part of an address.
+"""
 
 _NFT_SPECIAL = frozenset(";#$@")
+_NFT_SEPARATORS = str.maketrans(dict.fromkeys("{}()[]:,!=<>/|&^", " "))
+"""What parts words for nft without a space: ``vmap{`` is two."""
 
 
 def find_fault(word: str) -> str:
@@ -41,7 +46,8 @@ def find_nft_fault(word: str) -> str:
     fault = _find_common_fault(word)
     if fault:
         return fault
-    if not _NFT_SPECIAL.isdisjoint(word) or word in _NFT_STATEMENTS:
+    parts = word.translate(_NFT_SEPARATORS).split()
+    if not _NFT_SPECIAL.isdisjoint(word) or not _NFT_STATEMENTS.isdisjoint(parts):
         return f"{shown(word)} is no part of a match; conditions only narrow a rule down"
     return ""
 
