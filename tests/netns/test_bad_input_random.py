@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from tests.netns import mutations
+from tests.netns.behaviour.backends import BACK_ENDS, BackEnd
 from tests.netns.injection import Scene, assert_no_processes, snapshot
 from tests.netns.networks import tcp, udp
 from tests.support.delegates import VERSIONS
@@ -17,9 +18,10 @@ from tests.support.plugin import Plugin
 ROOT = Path(__file__).resolve().parents[2]
 
 
-@pytest.fixture
-def scene(host: Host, plugin: Plugin) -> Scene:
-    return Scene(host, plugin, alone=True)
+@pytest.fixture(params=[each for each in BACK_ENDS if each.variant == "nft"], ids=str)
+def scene(request: pytest.FixtureRequest, host: Host, plugin: Plugin) -> Scene:
+    back_end: BackEnd = request.param
+    return Scene(host, plugin, alone=True, **back_end.keys)
 
 
 def good(scene: Scene) -> Any:
