@@ -3,6 +3,7 @@
 import pytest
 
 from tests.netns.behaviour.site import (
+    CLIENT,
     LOOPBACK,
     OWN,
     STATE,
@@ -226,3 +227,31 @@ def test_a_network_without_ipv4_has_nothing_at_loopback(site: Site) -> None:
     assert connect_tcp(site.host, LOOPBACK[4], 8080) == "refused"
     assert name_of(connect_tcp(site.host, OWN[6], 8080)) == "web"
     assert (entries(site, 4), entries(site, 6)) == (0, 1)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"markMasqBit": 5}, {"excludeDevices": ["br9+"]}],
+    ids=["plain", "marked", "devices by pattern"],
+)
+def test_an_address_of_loopback_leads_where_it_says_and_not_where_all_lead(
+    site: Site, options: dict[str, object]
+) -> None:
+    member = site.member(
+        site.server("web", tcp=(80, 81)),
+        mapping(8080, 80),
+        mapping(8080, 81, host_ip="127.0.0.1"),
+        localhost=True,
+        **options,
+    )
+    member.attach()
+
+    reached = {
+        address: connect_tcp(site.host, address, 8080) for address in ("127.0.0.1", "127.0.0.2")
+    }
+
+    assert reached == {
+        "127.0.0.1": Saw("web", gateways(1)[4], 81),
+        "127.0.0.2": Saw("web", gateways(1)[4], 80),
+    }
+    assert connect_tcp(site.host.client, HOST_IPV4, 8080) == Saw("web", CLIENT[4], 80)

@@ -100,7 +100,7 @@ class Life:
 
 @pytest.mark.parametrize("seed", range(2))
 def test_the_host_is_as_the_model_says(site: Site, seed: int) -> None:
-    chance = random.Random(seed)  # noqa: S311 - chance decides what is tried, and no more
+    chance = random.Random(seed)
     life = Life(site, chance)
 
     for _ in range(STEPS):
