@@ -156,8 +156,9 @@ class History(RuleBasedStateMachine):
             assert (refusal.code, policy) == (105, FAIL)
             assert contested
             assert self.elements() == before
-            if name not in self.attached:
-                self.host.delete(record)
+            # It is undone, with what it was to replace.
+            self.host.delete(record)
+            self.forget(name)
             return
         assert not contested or policy == TAKEOVER
         self.forget(name)
@@ -180,9 +181,11 @@ class History(RuleBasedStateMachine):
                 assert owner in self.lost
                 assert wanted & {each for each in before if before[each] == owner}
 
-    @precondition(usual)
     @rule(name=st.sampled_from(NAMES))
     def delete(self, name: str) -> None:
+        """Have one leave, also while its ports are another's who died before that was on record."""
+        if name == self.dead:
+            return
         before = self.owners()
         self.host.delete(self.record(name, ()))
         self.forget(name)
@@ -228,9 +231,15 @@ class History(RuleBasedStateMachine):
         mappings=MAPPINGS,
         options=OPTIONS,
         early=st.booleans(),
+        like=st.booleans(),
     )
     def die(
-        self, name: str, mappings: tuple[PortMapping, ...], options: dict[str, Any], early: bool
+        self,
+        name: str,
+        mappings: tuple[PortMapping, ...],
+        options: dict[str, Any],
+        early: bool,
+        like: bool,
     ) -> None:
         """Have an ADD end on the way, before or after its batch."""
         if name in self.lost:
@@ -238,6 +247,9 @@ class History(RuleBasedStateMachine):
         death = CniError(RULES_FAILED, "died")
         (self.nft.failures if early else self.nft.deaths).append(death)
         record = self.record(name, mappings, addresses=ADDRESSES[name][0], **options)
+        others = [each for other, each in self.attached.items() if other != name]
+        if like and others:
+            record = others[0].but(attachment=record.attachment, addresses=record.addresses)
         with pytest.raises(CniError, match="died"):
             self.host.add(record, TAKEOVER)
         self.dead = name
@@ -267,7 +279,8 @@ class History(RuleBasedStateMachine):
                 wanted |= {(content.family, x.container, x.key): x.value for x in content.elements}
                 listing = self.nft.memory.listing(content.family)
                 assert listing is not None
-                assert find_nft_differences(listing, content) == []
+                found = find_nft_differences(listing, content)
+                assert found == [], (record, found)
                 if content.rules:
                     chains.add((content.family, chain_of(content.identity)))
         present = self.elements()
