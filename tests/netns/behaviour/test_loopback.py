@@ -1,5 +1,7 @@
 """127.0.0.1: what is published there, and that all else of it stays the host's."""
 
+from typing import Any
+
 import pytest
 
 from tests.netns.behaviour.site import (
@@ -235,7 +237,7 @@ def test_a_network_without_ipv4_has_nothing_at_loopback(site: Site) -> None:
     ids=["plain", "marked", "devices by pattern"],
 )
 def test_an_address_of_loopback_leads_where_it_says_and_not_where_all_lead(
-    site: Site, options: dict[str, object]
+    site: Site, options: dict[str, Any]
 ) -> None:
     member = site.member(
         site.server("web", tcp=(80, 81)),
