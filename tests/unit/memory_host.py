@@ -14,20 +14,20 @@ from mesos_cni_port_mapper.netfilter.conntrack import Flush
 from mesos_cni_port_mapper.netfilter.forwarder import Forwarder
 from mesos_cni_port_mapper.netfilter.iptables import Iptables
 from mesos_cni_port_mapper.netfilter.ledger import Ledger
-from mesos_cni_port_mapper.netfilter.nftables import NfTables
+from mesos_cni_port_mapper.netfilter.nft import Nft
 from mesos_cni_port_mapper.netfilter.record import Record, decode_record
 from mesos_cni_port_mapper.portmap.listing import Listing
 from mesos_cni_port_mapper.portmap.mapping import PortMapping
 from mesos_cni_port_mapper.portmap.nft_listing import NftListing
 from mesos_cni_port_mapper.portmap.plan import TABLES
 from mesos_cni_port_mapper.portmap.rule import IPV4, IPV6, NAT
-from mesos_cni_port_mapper.portmap.traffic import BACK_ENDS, IPTABLES, NFTABLES, TAKEOVER
+from mesos_cni_port_mapper.portmap.traffic import BACK_ENDS, IPTABLES, TAKEOVER
 from tests.unit.memory_nft import MemoryNft
 from tests.unit.memory_table import MemoryTable, RefusedError, comment_of
 from tests.unit.wishes import attachment, mapping
 
 if TYPE_CHECKING:
-    from mesos_cni_port_mapper.netfilter.backends import BackEnd
+    pass
 
 SPOKEN = {"4 nat": "", "4 raw": "raw ", "6 nat": "v6 "}
 """How the journal names a table; most of it is about one."""
@@ -64,7 +64,7 @@ class TableTools(Iptables):
         return SPOKEN[f"{self.family} {table}"]
 
 
-class MemoryNfTables(NfTables):
+class MemoryNftTool(Nft):
     """nft(8) that works on tables in memory; a batch is failed by what ``failures`` has next.
 
     What ``deaths`` has next comes after a batch was carried out.
@@ -75,11 +75,11 @@ class MemoryNfTables(NfTables):
     failures: list[CniError]
     deaths: list[CniError]
 
-    def _listing(self, family: int) -> NftListing | None:
+    def listing(self, family: int) -> NftListing | None:
         self.journal.append(f"nft {family} list")
         return self.memory.listing(family)
 
-    def _commit(self, lines: Sequence[str]) -> str:
+    def commit(self, lines: Sequence[str]) -> str:
         if self.failures:
             raise self.failures.pop(0)
         try:
@@ -96,16 +96,14 @@ class MemoryNfTables(NfTables):
 class MemoryBackEnds(BackEnds):
     """What a host has that works in memory: iptables and nft, or without them nothing."""
 
-    def __init__(self, tools: dict[int, Iptables], nft: MemoryNfTables | None = None) -> None:
+    def __init__(self, tools: dict[int, Iptables], nft: MemoryNftTool | None = None) -> None:
         super().__init__({}, 1)
         self._nft = lambda: "nft" if nft else ""  # type: ignore[method-assign]
         self._memory = nft
         self._found = {name: tools if name == IPTABLES else {} for name in BACK_ENDS}
 
-    def get(self, name: str, ledger: Ledger, keep: tuple[int, ...] = ()) -> "BackEnd":
-        if name == NFTABLES and self._memory is not None:
-            return self._memory.but(ledger=ledger, keep=keep)
-        return super().get(name, ledger, keep)
+    def nft(self, keep: tuple[int, ...] = ()) -> Nft:
+        return self._memory.but(keep=keep) if self._memory else super().nft(keep)
 
 
 class MemoryHost:
@@ -134,7 +132,7 @@ class MemoryHost:
             )
             for family in (IPV4, IPV6)
         }
-        self.nft: MemoryNfTables | None = None
+        self.nft: MemoryNftTool | None = None
         for interface in ("cni0", "cni1"):
             (directory / interface).write_text("0")
         monkeypatch.setattr(sysctl, "_path", lambda interface: f"{directory}/{interface}")
@@ -150,14 +148,12 @@ class MemoryHost:
     def forwarder(self, seconds: float = 1) -> Forwarder:
         return Forwarder(self.ledger, MemoryBackEnds(self.tools, self.nft), seconds)
 
-    def install_nft(self) -> MemoryNfTables:
+    def install_nft(self) -> MemoryNftTool:
         """Have an nft(8) besides iptables, and return it."""
-        self.nft = MemoryNfTables(
-            nft="nft",
+        self.nft = MemoryNftTool(
+            program="nft",
             environ={},
             seconds=1,
-            ledger=self.ledger,
-            tools=self.tools,
             memory=MemoryNft(),
             journal=self.journal,
             failures=[],
