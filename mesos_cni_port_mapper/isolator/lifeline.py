@@ -14,6 +14,7 @@ import os
 import signal
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from functools import cache
 
 from mesos_cni_port_mapper.linux import signals
 
@@ -31,9 +32,10 @@ class Tied:
         actions: list[tuple[int, int] | tuple[int, int, int]] = [
             (os.POSIX_SPAWN_DUP2, stream, number) for number, stream in enumerate(streams)
         ]
-        # Whoever started us may have left us more than we know of.
-        actions += [(os.POSIX_SPAWN_CLOSE, number) for number in _inheritable()]
         actions.append((os.POSIX_SPAWN_DUP2, self._theirs, _NUMBER))
+        # Whoever started us may have left us more than we know of. Last, because a number that was
+        # theirs once may be one of those above by now.
+        actions += [(os.POSIX_SPAWN_CLOSE, number) for number in _inheritable()]
         try:
             self.pid = os.posix_spawn(
                 program,
@@ -59,7 +61,9 @@ class Tied:
         os.close(self._ours)
 
 
+@cache
 def _inheritable() -> list[int]:
+    """Return what a program would inherit, found out once: it inherits nothing that we open."""
     found = []
     for name in os.listdir("/proc/self/fd"):
         # The descriptor of the listing itself is gone by now.

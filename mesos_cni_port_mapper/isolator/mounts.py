@@ -129,4 +129,4 @@ def _parse_line(line: str) -> Mount:
 
 
 def _unescape(text: str) -> str:
-    return _ESCAPED.sub(lambda match: chr(int(match[1], 8)), text)
+    return _ESCAPED.sub(lambda match: chr(int(match[1], 8)), text) if "\\" in text else text
