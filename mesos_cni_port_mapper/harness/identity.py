@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import select
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from mesos_cni_port_mapper.cni.fields import Section
@@ -33,8 +35,11 @@ def open_running(identity: Identity) -> int | None:
         return None
     try:
         pidfd = os.pidfd_open(identity.pid)
-    except ProcessLookupError:
-        return None
+    except OSError as error:
+        # EINVAL and ENOENT are of a number whose process is just being reaped.
+        if error.errno in (errno.ESRCH, errno.EINVAL, errno.ENOENT):
+            return None
+        raise
     try:
         # Only now: while the pidfd is open, its process' number cannot pass to another.
         same = _start_time(identity.pid) == identity.start_time
@@ -87,8 +92,12 @@ def parse_start_time(stat: bytes) -> int:
 
 
 def _start_time(pid: int) -> int:
-    return parse_start_time(files.read(f"/proc/{pid}/stat") or b"")
+    stat = files.read(f"/proc/{pid}/stat")
+    if stat is None:
+        raise ProcessLookupError(errno.ESRCH, os.strerror(errno.ESRCH))  # It was reaped just now.
+    return parse_start_time(stat)
 
 
+@cache
 def _boot_id() -> str:
     return (files.read("/proc/sys/kernel/random/boot_id") or b"").decode().strip()

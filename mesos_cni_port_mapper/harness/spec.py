@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from mesos_cni_port_mapper.cni.fields import Section, refuse, shown
@@ -95,7 +95,9 @@ def check_variable(name: str, value: str, path: str) -> None:
 
 def encode_spec(spec: Spec) -> dict[str, Any]:
     """Return the specification as a JSON object."""
-    return asdict(spec)
+    # Not by ``asdict``, which copies every value: this is done several times for each container.
+    document = {each.name: getattr(spec, each.name) for each in fields(Spec)}
+    return {**document, "volumes": [asdict(volume) for volume in spec.volumes]}
 
 
 def decode_spec(document: dict[str, Any]) -> Spec:

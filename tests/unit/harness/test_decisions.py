@@ -43,7 +43,7 @@ from mesos_cni_port_mapper.harness.recovery import plan_for
 from mesos_cni_port_mapper.harness.signalling import parse_signal
 from mesos_cni_port_mapper.harness.spec import Spec, Volume
 from mesos_cni_port_mapper.isolator.records import Preparation
-from mesos_cni_port_mapper.linux import syscalls
+from mesos_cni_port_mapper.linux import files, syscalls
 from mesos_cni_port_mapper.linux.syscalls import MS_RDONLY
 
 PASSWD = "root:x:0:0::/root:/bin/sh\nweb:x:33:44:Web:/srv:/bin/sh\nbroken\n33x:x:7:7::/x:/bin/sh\n"
@@ -140,6 +140,16 @@ def test_a_process_that_has_ended_does_not_run_although_nobody_has_reaped_it() -
     assert not is_running(child)
     os.waitpid(pid, 0)
     assert not is_running(child)
+
+
+def test_a_process_that_is_reaped_while_it_is_looked_at_does_not_run(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    me = identify(os.getpid())
+    # /proc has nothing of it any more, although its number could be opened just before.
+    monkeypatch.setattr(files, "read", lambda _path: None)
+
+    assert not is_running(me)
 
 
 @pytest.mark.parametrize("name", [b"sh", b"a b", b") R 1 (", b"(("])
