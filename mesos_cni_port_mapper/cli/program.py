@@ -1,4 +1,4 @@
-"""The entry point of `mesos-cni`."""
+"""The commands of `mesos-cni`, and how what one leaves becomes an exit status."""
 
 from __future__ import annotations
 
@@ -101,12 +101,3 @@ def _complain(words: str, status: int) -> int:
     line = " ".join(words.split())
     sys.stderr.write(f"{PROGRAM}: {line}\n")
     return status
-
-
-def main() -> None:
-    """Run the command of this process."""
-    sys.exit(run(sys.argv[1:]))
-
-
-if __name__ == "__main__":
-    main()

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import os
 import socket
+from typing import Protocol
 
+from mesos_cni_port_mapper.cni import codec
 from mesos_cni_port_mapper.harness import containers, state
+from mesos_cni_port_mapper.harness.cradle import QUESTION_LIMIT, fork_here
+from mesos_cni_port_mapper.harness.descriptors import receive
 from mesos_cni_port_mapper.harness.errors import HarnessError
 from mesos_cni_port_mapper.harness.identity import (
     encode_identity,
@@ -14,16 +18,16 @@ from mesos_cni_port_mapper.harness.identity import (
     open_running,
 )
 from mesos_cni_port_mapper.harness.init import (
-    HELD,
     MESSAGE_LIMIT,
     Birth,
     become_init,
     decode_message,
 )
-from mesos_cni_port_mapper.harness.spec import Spec
+from mesos_cni_port_mapper.harness.spec import Spec, encode_spec
 from mesos_cni_port_mapper.harness.state import Directory
+from mesos_cni_port_mapper.harness.waiting import readable
 from mesos_cni_port_mapper.isolator.records import Preparation
-from mesos_cni_port_mapper.linux import signals, syscalls
+from mesos_cni_port_mapper.linux import files, syscalls
 
 _NAMESPACES = {
     "net": syscalls.CLONE_NEWNET,
@@ -43,10 +47,76 @@ def flags_of(preparation: Preparation) -> int:
     return flags if preparation.joins else flags | syscalls.CLONE_NEWUTS
 
 
+class Parent(Protocol):
+    """The process that inits are children of."""
+
+    def fork(self, birth: Birth) -> int:
+        """Fork an init into a PID namespace of its own and return its PID."""
+        ...
+
+    def reap(self, pid: int) -> int:
+        """Return the wait status of an init that has ended."""
+        ...
+
+
+class Here:
+    """Has inits be children of this process, which must have no other threads."""
+
+    def fork(self, birth: Birth) -> int:
+        """Fork an init."""
+        return fork_here(lambda: become_init(birth))
+
+    def reap(self, pid: int) -> int:
+        """Return an init's wait status."""
+        return os.waitpid(pid, 0)[1]
+
+
+class Cradle:
+    """Has inits be children of a process of its own, that is asked on a channel.
+
+    It answers within a fork's time.
+    """
+
+    def __init__(self, channel: socket.socket) -> None:
+        self._channel = channel
+
+    def fileno(self) -> int:
+        """Return a descriptor that is at its end when the process is gone."""
+        return self._channel.fileno()
+
+    def fork(self, birth: Birth) -> int:
+        """Have an init forked."""
+        spec = os.memfd_create("spec")
+        try:
+            files.write_all(spec, codec.encode(encode_spec(birth.spec)))
+            streams = (birth.stdin, birth.stdout, birth.stderr, birth.status)
+            descriptors = [spec, birth.channel.fileno(), *streams, *birth.enter]
+            return self._ask(f"fork {birth.unshare}", descriptors)
+        finally:
+            os.close(spec)
+
+    def reap(self, pid: int) -> int:
+        """Return an init's wait status."""
+        return self._ask(f"reap {pid}", [])
+
+    def _ask(self, question: str, descriptors: list[int]) -> int:
+        try:
+            socket.send_fds(self._channel, [question.encode()], descriptors)
+            answer = self._channel.recv(QUESTION_LIMIT)
+        except OSError:
+            answer = b""
+        if not answer:
+            raise HarnessError("the process that forks inits is gone")
+        word, _, rest = answer.decode().partition(" ")
+        if word != "ok":
+            raise HarnessError(f"cannot fork an init: {rest}")
+        return int(rest)
+
+
 def fork_init(
-    directory: Directory, spec: Spec, stdin: int, preparation: Preparation
+    parent: Parent, directory: Directory, spec: Spec, stdin: int, preparation: Preparation
 ) -> tuple[int, socket.socket]:
-    """Fork init into its PID namespace; it makes or enters the others itself.
+    """Have init forked into its PID namespace; it makes or enters the others itself.
 
     Returns its PID and the channel on which it says that its namespaces are there, waits for the
     word to go on, and says that the command runs.
@@ -63,27 +133,20 @@ def fork_init(
         stderr=streams[1],
         status=directory.create(state.INIT_STATUS),
     )
-    own = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
-    mask = signals.block(HELD)
-    syscalls.unshare(syscalls.CLONE_NEWPID)
-    init = os.fork()
-    if init == 0:
-        become_init(birth)
-    # Or the plugins would be started in the container's PID namespace.
-    syscalls.setns(own, syscalls.CLONE_NEWPID)
-    signals.set_mask(mask)
-    theirs.close()
-    for descriptor in (own, birth.stdin, birth.status, *streams, *birth.enter):
-        os.close(descriptor)
+    try:
+        init = parent.fork(birth)
+    finally:
+        theirs.close()
+        for descriptor in (birth.stdin, birth.status, *streams, *birth.enter):
+            os.close(descriptor)
     directory.write(state.INIT, encode_identity(identify(init)))
     return init, ours
 
 
-def expect(channel: socket.socket, word: str) -> int:
+async def expect(channel: socket.socket, word: str) -> int:
     """Wait for a word of init; return the descriptor that came with it, or -1."""
-    data, descriptors, _, _ = socket.recv_fds(channel, MESSAGE_LIMIT, 1)
-    for descriptor in descriptors:
-        os.set_inheritable(descriptor, False)
+    await readable(channel.fileno())
+    data, descriptors = receive(channel, MESSAGE_LIMIT, 1)
     message = decode_message(data)
     if "error" in message:
         raise HarnessError(message["error"], message["status"])

@@ -18,12 +18,12 @@ FAILURES = (HarnessError, IsolatorError, CniError, OSError)
 """What an operator can do something about; anything else is a bug."""
 
 
-def detach(isolator: Isolator | None, container_id: str) -> str:
+async def detach(isolator: Isolator | None, container_id: str) -> str:
     """Detach a container; return what went wrong, or nothing."""
     if isolator is None:
         return ""
     try:
-        asyncio.run(isolator.cleanup(container_id))
+        await isolator.cleanup(container_id)
     except FAILURES as error:
         return one_line(error)
     return ""
@@ -33,7 +33,7 @@ def finish_lost(directory: Directory, spec: Spec, options: Options) -> str:
     """Detach a container that ended without a monitor; return what went wrong, or nothing."""
     signalling.end_nested(directory)
     try:
-        error = detach(open_isolator(options), spec.container_id)
+        error = asyncio.run(detach(open_isolator(options), spec.container_id))
     except FAILURES as failure:
         error = one_line(failure)
     record_ending(directory, containers.init_status(directory), error)

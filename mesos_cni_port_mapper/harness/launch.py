@@ -97,8 +97,7 @@ def launch(
 
     The command reads ``stdin``, or nothing. To ``attend`` is to hold the other end of its terminal.
     """
-    check(spec, options)
-    directory, lock = _claim(spec, options)
+    directory, lock = admit(spec, options)
     ours, theirs = socket.socketpair() if attend and spec.tty else (None, None)
     source = no_input() if stdin is None else os.dup(stdin)
 
@@ -135,8 +134,7 @@ def become_launched(spec: Spec, options: Options, report: int) -> NoReturn:
     What ``launch`` would raise is what ``Launch.result`` raises to whoever has the pipe.
     """
     try:
-        check(spec, options)
-        directory, lock = _claim(spec, options)
+        directory, lock = admit(spec, options)
     except (HarnessError, OSError) as error:
         say(report, encode_failure(error))
         os._exit(1)
@@ -152,7 +150,9 @@ def become_launched(spec: Spec, options: Options, report: int) -> NoReturn:
     )
 
 
-def _claim(spec: Spec, options: Options) -> tuple[Directory, int]:
+def admit(spec: Spec, options: Options) -> tuple[Directory, int]:
+    """Make the directory of a container that can be launched, and return it with its lock."""
+    check(spec, options)
     document = {
         "created": time.time(),
         "spec": encode_spec(spec),

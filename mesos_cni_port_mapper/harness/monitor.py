@@ -15,14 +15,13 @@ import signal
 import socket
 import time
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from types import FrameType
 from typing import Any, NoReturn
 
 from mesos_cni_port_mapper.cni import codec
 from mesos_cni_port_mapper.harness import containers, signalling, state, terminal
-from mesos_cni_port_mapper.harness.birth import expect, fork_init
+from mesos_cni_port_mapper.harness.birth import Here, Parent, expect, fork_init
 from mesos_cni_port_mapper.harness.descriptors import close_all_but
 from mesos_cni_port_mapper.harness.ending import FAILURES, detach, finish_lost, record_ending
 from mesos_cni_port_mapper.harness.errors import HarnessError, one_line
@@ -44,6 +43,7 @@ from mesos_cni_port_mapper.harness.isolation import (
 )
 from mesos_cni_port_mapper.harness.spec import Spec
 from mesos_cni_port_mapper.harness.state import Directory
+from mesos_cni_port_mapper.harness.waiting import ended
 from mesos_cni_port_mapper.linux import signals, syscalls
 
 
@@ -65,41 +65,45 @@ class Post:
 
 
 class Monitor:
-    """One container's monitor; ``run`` it in a process of its own."""
+    """One container's monitor. Its inits are children of ``parent``."""
 
-    def __init__(self, post: Post) -> None:
+    def __init__(self, post: Post, parent: Parent) -> None:
         self._post = post
+        self._parent = parent
         self._directory = post.directory
         self._spec = post.spec
         self._init = 0
         self._released = False
-        self._interrupted = False
+        self._launching: asyncio.Task[int] | None = None
         self._isolator: Isolator | None = None
 
-    def run(self) -> None:
+    async def run(self) -> None:
         """Launch the container, wait for its end, and detach it."""
         try:
-            master = self._launch()
-        except Exception as error:  # noqa: BLE001 - a bug must leave no container behind either
-            if not isinstance(error, FAILURES):
-                traceback.print_exc()
-            self._abandon(error)
+            self._directory.write(state.MONITOR, encode_identity(identify(os.getpid())))
+            self._launching = asyncio.ensure_future(self._launch())
+            master = await self._launching
+        except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - a bug must leave no container behind either
+            await self._abandon(self._reason(error))
             return
         say(self._post.report, {"started": True})
-        status = self._wait(master)
-        signalling.end_nested(self._directory)
-        self._finish(status)
+        status = await self._wait(master)
+        if state.nested_in(self._directory):
+            await asyncio.to_thread(signalling.end_nested, self._directory)
+        await self._finish(status)
 
-    def _launch(self) -> int:
+    async def _launch(self) -> int:
         spec = self._spec
         isolator = open_isolator(self._post.options)
         preparation = isolator.prepare(request_of(spec))
         # What it refuses to prepare is perhaps another's of the same ID, and not ours to detach.
         self._isolator = isolator
-        self._init, channel = fork_init(self._directory, spec, self._post.stdin, preparation)
+        self._init, channel = fork_init(
+            self._parent, self._directory, spec, self._post.stdin, preparation
+        )
         with contextlib.closing(channel):
-            expect(channel, "ready")
-            self._isolate(isolator)
+            await expect(channel, "ready")
+            await self._isolate(isolator, channel)
             infos = encode_status(isolator.status(spec.container_id)) or host_status()
             address = first_address(infos)
             environment = dict(preparation.environment)
@@ -114,7 +118,17 @@ class Monitor:
             self._directory.write(state.ATTACHED, attached)
             self._released = True
             channel.send(codec.encode({"environment": environment}))
-            return expect(channel, "started")
+            return await expect(channel, "started")
+
+    async def _isolate(self, isolator: Isolator, channel: socket.socket) -> None:
+        """Attach the container, unless its init, which should only wait, ends meanwhile."""
+        work = asyncio.ensure_future(isolator.isolate(self._spec.container_id, self._init))
+        loop = asyncio.get_running_loop()
+        loop.add_reader(channel, work.cancel)
+        try:
+            await work
+        finally:
+            loop.remove_reader(channel)
 
     def _check_parent(self) -> None:
         """Refuse to go on without the parent, whose monitor may have looked for us too early."""
@@ -124,49 +138,45 @@ class Monitor:
             if containers.look_at(directory).state != containers.RUNNING:
                 raise HarnessError(f"container {parent!r} has ended")
 
-    def _isolate(self, isolator: Isolator) -> None:
-        """Attach the container, unless somebody asks us to stop meanwhile."""
-
-        async def attach() -> None:
-            work = asyncio.ensure_future(isolator.isolate(self._spec.container_id, self._init))
-            asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, work.cancel)
-            if self._interrupted:
-                work.cancel()
-            try:
-                await work
-            except asyncio.CancelledError as error:
-                raise HarnessError("interrupted while it was being attached") from error
-            finally:
-                # The loop would leave the default behind.
-                signal.signal(signal.SIGTERM, self.terminate)
-
-        asyncio.run(attach())
-
-    def _wait(self, master: int) -> int:
+    async def _wait(self, master: int) -> int | None:
         if master >= 0:
             pidfd = os.pidfd_open(self._init)
             output = self._directory.append(state.STDOUT)
-            terminal.relay(master, output, self._post.client, pidfd)
+            # In a thread, so that the loop goes on hearing signals.
+            await asyncio.to_thread(terminal.relay, master, output, self._post.client, pidfd)
             for descriptor in (pidfd, output, master):
                 os.close(descriptor)
-        return self._reap()
+        return await self._reap()
 
-    def _reap(self) -> int:
-        _, status = os.waitpid(self._init, 0)
-        self._init = 0
+    async def _reap(self) -> int | None:
+        await ended(self._init)
+        try:
+            status = self._parent.reap(self._init)
+        except HarnessError:
+            # Its parent was killed. Init has written down how the command ended, if it could.
+            return containers.init_status(self._directory)
+        finally:
+            self._init = 0
         return containers.status_of(os.waitstatus_to_exitcode(status))
 
-    def _finish(self, status: int) -> None:
-        error = detach(self._isolator, self._spec.container_id)
+    async def _finish(self, status: int | None) -> None:
+        error = await detach(self._isolator, self._spec.container_id)
         record_ending(self._directory, status, error)
 
-    def _abandon(self, failure: BaseException) -> None:
+    def _reason(self, error: BaseException) -> BaseException:
+        if isinstance(error, asyncio.CancelledError):
+            return HarnessError("interrupted while it was being attached")
+        if not isinstance(error, FAILURES):
+            self.note(error)
+        return error
+
+    async def _abandon(self, failure: BaseException) -> None:
         """Undo a launch that failed, and say why. What cannot be undone stays, for `cleanup`."""
         if self._init:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self._init, signal.SIGKILL)
-            self._reap()
-        error = detach(self._isolator, self._spec.container_id)
+            await self._reap()
+        error = await detach(self._isolator, self._spec.container_id)
         document = encode_failure(failure)
         if error:
             document["error"] += f"; and detaching it failed: {error}"
@@ -175,26 +185,38 @@ class Monitor:
             self._directory.remove()
         say(self._post.report, document)
 
-    def terminate(self, number: int, _frame: FrameType | None) -> None:
-        """Pass a signal that was meant for the container on to it, or do not start it at all."""
+    def terminate(self) -> None:
+        """Pass a SIGTERM that was meant for the container on to it, or do not start it at all."""
         if not self._released:
-            self._interrupted = True
+            if self._launching:
+                self._launching.cancel()
         elif self._init:
             with contextlib.suppress(ProcessLookupError):
-                os.kill(self._init, number)
+                os.kill(self._init, signal.SIGTERM)
+
+    def note(self, bug: BaseException) -> None:
+        """Write a bug into the container's log."""
+        log = self._directory.append(state.LOG)
+        os.write(log, "".join(traceback.format_exception(bug)).encode())
+        os.close(log)
 
 
 def become_monitor(post: Post) -> NoReturn:
     """Be the monitor of a container that is to be launched; in a process forked for it."""
-    settle(post)
-    monitor = Monitor(post)
-    signal.signal(signal.SIGTERM, monitor.terminate)
-    _run(monitor.run)
+    settle_for(post)
+
+    async def watch() -> None:
+        monitor = Monitor(post, Here())
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, monitor.terminate)
+        await monitor.run()
+
+    run_to_end(lambda: asyncio.run(watch()))
 
 
 def become_successor(post: Post, init: Identity) -> NoReturn:
     """Be the monitor of a container that lost its own; in a process forked for it."""
-    settle(post)
+    settle_for(post)
+    post.directory.write(state.MONITOR, encode_identity(identify(os.getpid())))
 
     def succeed() -> None:
         say(post.report, {"started": True})
@@ -203,7 +225,7 @@ def become_successor(post: Post, init: Identity) -> NoReturn:
             has_ended(pidfd, None)
         finish_lost(post.directory, post.spec, post.options)
 
-    _run(succeed)
+    run_to_end(succeed)
 
 
 def encode_failure(failure: BaseException) -> dict[str, Any]:
@@ -223,19 +245,24 @@ def say(report: int, document: Mapping[str, Any]) -> None:
         os.write(report, codec.encode(dict(document)) + b"\n")
 
 
-def settle(post: Post) -> None:
-    """Make a forked process a monitor: alone with its files, deaf to the terminal."""
+def settle_for(post: Post) -> None:
+    """Make a forked process the monitor of one container."""
+    kept = [post.lock, post.report, post.stdin]
+    if post.client:
+        kept.append(post.client.fileno())
+    settle(f"monitor of {post.spec.container_id}", post.directory.append(state.LOG), kept)
+    post.directory.hold()
+
+
+def settle(what: str, log: int, kept: Iterable[int]) -> None:
+    """Make a forked process one of its own: alone with its files, deaf to the terminal."""
     # Objects of the process we were forked from may own descriptors; none may ever be collected.
     gc.freeze()
     gc.disable()
     os.setsid()
     syscalls.set_process_name("mesos-cni-mon")
-    syscalls.set_command_line(f"mesos-cni: monitor of {post.spec.container_id}")
-    kept = [post.lock, post.report, post.stdin]
-    if post.client:
-        kept.append(post.client.fileno())
+    syscalls.set_command_line(f"mesos-cni: {what}")
     null = os.open("/dev/null", os.O_RDWR)
-    log = post.directory.append(state.LOG)
     for target, descriptor in enumerate((null, log, log)):
         os.dup2(descriptor, target)
     close_all_but((0, 1, 2, *kept))
@@ -245,10 +272,10 @@ def settle(post: Post) -> None:
         signal.signal(number, lambda *_: None)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     signals.set_mask(())
-    post.directory.write(state.MONITOR, encode_identity(identify(os.getpid())))
 
 
-def _run(work: Callable[[], None]) -> NoReturn:
+def run_to_end(work: Callable[[], None]) -> NoReturn:
+    """Do the work of a forked process, which must not return, and leave."""
     try:
         work()
     except BaseException:  # noqa: BLE001 - a forked child must not return

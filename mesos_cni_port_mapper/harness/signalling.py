@@ -14,6 +14,7 @@ from mesos_cni_port_mapper.harness.identity import has_ended, open_running
 from mesos_cni_port_mapper.harness.state import Directory
 
 INTERVAL = 0.05
+_LONGEST = 5.0
 
 
 def parse_signal(text: str, path: str) -> int:
@@ -43,14 +44,17 @@ def send(container: Container, number: int) -> None:
 def stop(directory: Directory, grace: float) -> Container:
     """Ask a container to end, make it after ``grace`` seconds, and wait until it is detached."""
     container = containers.look_at(directory)
-    # One that is still being attached has a monitor that can give it up, and an init that waits.
-    target = container.monitor if container.state == STARTING else container.init
-    pidfd = open_running(target) if target else None
+    while container.state == STARTING and container.init is None:
+        time.sleep(INTERVAL)
+        container = containers.look_at(directory)
+    pidfd = open_running(container.init) if container.init else None
     if pidfd is not None:
         try:
             with contextlib.suppress(ProcessLookupError):
-                signal.pidfd_send_signal(pidfd, signal.SIGTERM)
-                if container.state == RUNNING and not has_ended(pidfd, grace):
+                # One that is still being attached has an init that hears nothing else.
+                if container.state == RUNNING:
+                    signal.pidfd_send_signal(pidfd, signal.SIGTERM)
+                if container.state != RUNNING or not has_ended(pidfd, grace):
                     signal.pidfd_send_signal(pidfd, signal.SIGKILL)
         finally:
             os.close(pidfd)
@@ -72,30 +76,45 @@ def wait(directory: Directory, seconds: float | None = None) -> Container:
     """Wait until a container has ended and is detached; ``TimeoutError`` when it takes longer."""
     deadline = None if seconds is None else time.monotonic() + seconds
     while True:
-        container = containers.look_at(directory)
-        if container.state == EXITED:
-            return container
-        if container.state == LOST:
-            raise HarnessError(
-                f"container {container.container_id!r} ended without a monitor; "
-                "`recover` puts things in order"
-            )
-        left = None if deadline is None else deadline - time.monotonic()
-        if left is not None and left <= 0:
-            raise TimeoutError(container.container_id)
-        _pause(container, left)
+        # Before the look: whoever leaves between the two is seen to have left.
+        watched = _watch(directory)
+        try:
+            container = containers.look_at(directory)
+            if container.state == EXITED:
+                return container
+            if container.state == LOST:
+                raise HarnessError(
+                    f"container {container.container_id!r} ended without a monitor; "
+                    "`recover` puts things in order"
+                )
+            left = None if deadline is None else deadline - time.monotonic()
+            if left is not None and left <= 0:
+                raise TimeoutError(container.container_id)
+            _pause(container, watched, _LONGEST if left is None else left)
+        finally:
+            if watched is not None:
+                os.close(watched)
 
 
-def _pause(container: Container, left: float | None) -> None:
-    """Wait for the monitor to leave, or where there is none for init; never for long."""
-    watched = container.monitor if container.monitored else container.init
-    pidfd = open_running(watched) if watched else None
-    seconds = INTERVAL if left is None else min(INTERVAL, left)
+def _watch(directory: Directory) -> int | None:
+    try:
+        return directory.watch()
+    except OSError:
+        return None  # Of a monitor that is not so far, or has never been.
+
+
+def _pause(container: Container, watched: int | None, left: float) -> None:
+    """Wait for the monitor to be done, or where there is none for init; never for long."""
+    if watched is not None and container.monitored:
+        has_ended(watched, min(left, _LONGEST))
+        return
+    pidfd = open_running(container.init) if container.init and not container.monitored else None
+    seconds = min(left, INTERVAL)
     if pidfd is None:
         time.sleep(seconds)
         return
     try:
-        has_ended(pidfd, left if watched is container.monitor else seconds)
+        has_ended(pidfd, seconds)
     finally:
         os.close(pidfd)
 

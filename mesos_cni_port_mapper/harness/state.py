@@ -3,6 +3,7 @@
 ::
 
     <runtime_dir>/containers/ID/lock         held by the monitor for as long as it lives
+                                watched         a pipe that the monitor has open as long, to wait on
                                 spec.json       what was asked for, and the isolator's settings
                                 monitor.json    which process the monitor is
                                 init.json       which process init is, once there is one
@@ -40,6 +41,7 @@ SPEC, MONITOR, INIT, ATTACHED, EXIT = (
     "exit.json",
 )
 INIT_STATUS, STDOUT, STDERR, LOG, LOCK = "init-status", "stdout", "stderr", "monitor.log", "lock"
+WATCHED = "watched"
 
 _NEW = ".new-"
 # struct flock: type, whence, start, length, pid. Of this kind, an open file's and not a process'.
@@ -59,7 +61,7 @@ class Directory:
 
     def file(self, name: str) -> str:
         """Return the path of a file in it."""
-        return str(self.path / name)
+        return f"{self.path}/{name}"
 
     def read(self, name: str) -> dict[str, Any] | None:
         """Return a record, or nothing when there is none; a broken one is a ``HarnessError``."""
@@ -103,6 +105,21 @@ class Directory:
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
         return os.open(self.file(name), flags, 0o600)
 
+    def hold(self) -> int:
+        """Return the pipe open that tells others, by its end, that the monitor is done."""
+        with contextlib.suppress(FileExistsError):
+            os.mkfifo(self.file(WATCHED), 0o600)
+        # For reading too, because opening it must not wait for somebody who does.
+        return os.open(self.file(WATCHED), os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
+
+    def watch(self) -> int:
+        """Return a descriptor that is at its end once a monitor that has it open now is done.
+
+        It says nothing of one that is done already: look afterwards. Raises ``OSError``.
+        """
+        flags = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOFOLLOW
+        return os.open(self.file(WATCHED), flags)
+
     def remove(self) -> None:
         """Remove the directory with all that is in it."""
         import shutil  # With its compressors it takes a while to import, and few commands remove.
@@ -131,8 +148,9 @@ def directories(runtime_dir: str) -> list[Directory]:
 def nested_in(directory: Directory) -> list[Directory]:
     """Return the directories of the containers that are nested in one, at any depth."""
     prefix = f"{directory.container_id}."
-    siblings = _directories_in(directory.path.parent)
-    return [Directory(path) for path in siblings if path.name.startswith(prefix)]
+    names = sorted(name for name in os.listdir(directory.path.parent) if name.startswith(prefix))
+    paths = (directory.path.with_name(name) for name in names)
+    return [Directory(path) for path in paths if _is_directory(path)]
 
 
 def abandoned(runtime_dir: str) -> list[Directory]:

@@ -2,8 +2,9 @@
 
 A monitor is a fork that goes on without an exec, and must not come from a process with threads and
 an event loop. So the agent forks this one before it has either: it has one thread, knows how to
-launch, and ends when the agent does, however that ends. Whatever it is asked it leaves to a fork
-that reports on a pipe. A request is a memory file with JSON, an answer JSON and the pipe.
+launch, and ends when the agent does, however that ends. Whatever it is asked it leaves to a keeper
+or to a fork, which reports on a pipe. A request is a memory file with JSON, an answer JSON and the
+pipe.
 """
 
 from __future__ import annotations
@@ -21,7 +22,8 @@ from functools import partial
 from typing import Any, NoReturn
 
 from mesos_cni_port_mapper.harness import containers, recovery, state
-from mesos_cni_port_mapper.harness.descriptors import close_all_but
+from mesos_cni_port_mapper.harness.agent.keepers import Keepers
+from mesos_cni_port_mapper.harness.descriptors import close_all_but, receive
 from mesos_cni_port_mapper.harness.ending import FAILURES
 from mesos_cni_port_mapper.harness.errors import HarnessError, one_line
 from mesos_cni_port_mapper.harness.isolation import Options, decode_options
@@ -36,6 +38,8 @@ from mesos_cni_port_mapper.harness.state import Directory
 from mesos_cni_port_mapper.linux import files, syscalls
 
 _LIMIT = 1 << 12
+# Who is to do what is asked for: a process forked for it, or one that keeps many containers.
+_OWN, _KEPT = b"o", b"k"
 
 
 @dataclass(slots=True)
@@ -49,7 +53,9 @@ class Launcher:
 
     def launch(self, spec: Spec) -> Launch:
         """Start a monitor that launches a container."""
-        report = self._ask({"do": "launch", "spec": encode_spec(spec)})
+        # A terminal is attended by a monitor that has nobody else to attend to.
+        word = _OWN if spec.tty else _KEPT
+        report = self._ask({"do": "launch", "spec": encode_spec(spec)}, word)
         root = state.containers_root(self.runtime_dir)
         return Launch(Directory(root / spec.container_id), report)
 
@@ -68,12 +74,12 @@ class Launcher:
             os.waitpid(self.pid, 0)
         os.close(self.pidfd)
 
-    def _ask(self, request: Mapping[str, Any]) -> int:
+    def _ask(self, request: Mapping[str, Any], word: bytes = _OWN) -> int:
         file = os.memfd_create("request")
         try:
             files.write_all(file, json.dumps(request).encode())
-            socket.send_fds(self.channel, [b"."], [file])
-            data, descriptors, _, _ = socket.recv_fds(self.channel, _LIMIT, 1)
+            socket.send_fds(self.channel, [word], [file])
+            data, descriptors = receive(self.channel, _LIMIT, 1)
         except OSError as error:
             raise HarnessError("the agent's launcher is gone") from error
         finally:
@@ -83,7 +89,6 @@ class Launcher:
         answer = json.loads(data)
         if "error" in answer:
             raise HarnessError(answer["error"])
-        os.set_inheritable(descriptors[0], False)
         return descriptors[0]
 
 
@@ -121,12 +126,16 @@ def _serve(channel: socket.socket, options: Options) -> None:
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     # Whatever else the agent was started with is its own.
     close_all_but((0, 1, 2, channel.fileno()))
+    keepers = Keepers(options)
     while True:
-        _, descriptors, _, _ = socket.recv_fds(channel, 1, 1)
+        word, descriptors = receive(channel, 1, 1)
         if not descriptors:
             return
         try:
-            pipe = fork_away(partial(_answer, descriptors[0], options))
+            if word == _KEPT:
+                pipe = keepers.launch(descriptors[0])
+            else:
+                pipe = fork_away(partial(_answer, descriptors[0], options))
         except OSError as error:
             channel.send(json.dumps({"error": f"cannot fork: {error.strerror}"}).encode())
         else:

@@ -18,12 +18,13 @@ from mesos_cni_port_mapper.harness.agent.census import Census, take_census
 from mesos_cni_port_mapper.harness.agent.errors import Conflict, Missing
 from mesos_cni_port_mapper.harness.containers import EXITED, LOST, RUNNING, STARTING, Container
 from mesos_cni_port_mapper.harness.errors import HarnessError, UnknownContainerError
-from mesos_cni_port_mapper.harness.identity import open_running
 from mesos_cni_port_mapper.harness.launch import Launch
 from mesos_cni_port_mapper.harness.spec import Spec, encode_spec
 from mesos_cni_port_mapper.harness.state import Directory
+from mesos_cni_port_mapper.harness.waiting import readable
 
 _T = TypeVar("_T")
+_LOOK_AGAIN_SOON = 0.02
 _LOOK_AGAIN = 0.2
 _LOOK_AGAIN_ANYWAY = 5.0
 
@@ -91,15 +92,16 @@ class Operations:
 
     async def kill(self, container_id: str, number: int) -> None:
         """Send a signal to a container; one that is being launched is given up."""
-        await self.read(lambda: _kill(self._directory(container_id), number))
+        while not await self.read(lambda: _kill(self._directory(container_id), number)):
+            await asyncio.sleep(_LOOK_AGAIN_SOON)
 
     async def wait(self, container_id: str) -> Container:
         """Wait until a container has ended and is detached, and return it."""
         while True:
-            container = await self.read(lambda: self._look_at(container_id))
+            container, watched = await self.read(lambda: _watch(self._directory(container_id)))
             if container.state == EXITED:
                 return container
-            await _pause(container)
+            await _pause(watched)
 
     async def remove(self, container_id: str) -> None:
         """Forget a container that has ended and is detached."""
@@ -162,27 +164,41 @@ def _same(one: Spec, other: Spec) -> bool:
     return json.dumps(encode_spec(one)) == json.dumps(encode_spec(other))
 
 
-def _kill(directory: Directory, number: int) -> None:
+def _kill(directory: Directory, number: int) -> bool:
+    """Send a signal; false while there is nobody to send it to, which is not for long."""
     container = _look_at(directory)
     if container.state in (EXITED, LOST):
         raise Missing(container.container_id)
-    if container.state != STARTING:
-        try:
-            signalling.send(container, number)
-        except HarnessError as error:
-            raise Missing(container.container_id) from error
-        return
-    if number not in (signal.SIGKILL, signal.SIGTERM):
+    starting = container.state == STARTING
+    if starting and number not in (signal.SIGKILL, signal.SIGTERM):
         raise Conflict(f"container {container.container_id!r} is still being launched")
-    monitor = open_running(container.monitor) if container.monitor else None
-    if monitor is None:
-        raise Missing(container.container_id)
+    if starting and container.init is None:
+        return False
     try:
-        # Its monitor undoes what has been done so far. Init waits for it, and must not be killed.
-        with contextlib.suppress(ProcessLookupError):
-            signal.pidfd_send_signal(monitor, signal.SIGTERM)
-    finally:
-        os.close(monitor)
+        # An init that waits hears nothing else; its monitor undoes what has been done so far.
+        signalling.send(container, signal.SIGKILL if starting else number)
+    except HarnessError as error:
+        raise Missing(container.container_id) from error
+    return True
+
+
+def _watch(directory: Directory) -> tuple[Container, int | None]:
+    """Look at a container; return also what is at its end when its monitor is done, if there is."""
+    try:
+        watched = directory.watch()
+    except OSError:
+        # Of a monitor that is not so far, or has never been.
+        return _look_at(directory), None
+    try:
+        # Afterwards, so that whoever leaves between the two is seen to have left.
+        container = _look_at(directory)
+    except BaseException:
+        os.close(watched)
+        raise
+    if container.monitored and container.state != EXITED:
+        return container, watched
+    os.close(watched)
+    return container, None
 
 
 def _remove(directory: Directory) -> None:
@@ -203,18 +219,17 @@ async def _started(started: Launch) -> None:
         started.close()
 
 
-async def _pause(container: Container) -> None:
-    """Wait for a container's monitor to leave, and now and then for no reason."""
-    pidfd = open_running(container.monitor) if container.monitor and container.monitored else None
-    if pidfd is None:
+async def _pause(watched: int | None) -> None:
+    """Wait for a container's monitor to be done with it, and now and then for no reason."""
+    if watched is None:
         await asyncio.sleep(_LOOK_AGAIN)
         return
     try:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_LOOK_AGAIN_ANYWAY):
-                await readable(pidfd)
+                await readable(watched)
     finally:
-        os.close(pidfd)
+        os.close(watched)
 
 
 async def _read_all(pipe: int) -> bytes:
@@ -228,19 +243,3 @@ async def _read_all(pipe: int) -> bytes:
             chunks.append(chunk)
     finally:
         os.close(pipe)
-
-
-async def readable(descriptor: int) -> None:
-    """Wait until a descriptor can be read, or is at its end."""
-    loop = asyncio.get_running_loop()
-    ready: asyncio.Future[None] = loop.create_future()
-
-    def note() -> None:
-        if not ready.done():
-            ready.set_result(None)
-
-    loop.add_reader(descriptor, note)
-    try:
-        await ready
-    finally:
-        loop.remove_reader(descriptor)

@@ -24,11 +24,12 @@ from mesos_cni_port_mapper.harness.agent.access import Listen
 from mesos_cni_port_mapper.harness.agent.connections import INTERVAL, Connections
 from mesos_cni_port_mapper.harness.agent.launcher import Launcher, start_launcher
 from mesos_cni_port_mapper.harness.agent.notify import notify, watchdog_interval
-from mesos_cni_port_mapper.harness.agent.operations import Operations, readable
+from mesos_cni_port_mapper.harness.agent.operations import Operations
 from mesos_cni_port_mapper.harness.agent.state import AgentInfo
 from mesos_cni_port_mapper.harness.agent.supervision import Supervisor
 from mesos_cni_port_mapper.harness.errors import HarnessError, one_line
 from mesos_cni_port_mapper.harness.isolation import Options, open_isolator
+from mesos_cni_port_mapper.harness.waiting import readable
 from mesos_cni_port_mapper.linux import files
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 import pytest
 
-from mesos_cni_port_mapper.cli import __main__ as cli
+from mesos_cni_port_mapper.cli import program as cli
 from mesos_cni_port_mapper.cli.flags import Flags, find_builtin, rewrite_booleans
 from mesos_cni_port_mapper.cli.output import addresses_of, since
 from mesos_cni_port_mapper.harness.errors import UsageError
@@ -31,7 +31,7 @@ def test_every_module_is_a_command_or_serves_them() -> None:
 
 def test_the_start_imports_neither_tables_nor_event_loops() -> None:
     code = (
-        "import sys; from mesos_cni_port_mapper.cli.__main__ import run\n"
+        "import sys; from mesos_cni_port_mapper.cli.program import run\n"
         "status = run(['--runtime_dir', '/nonexistent', 'ps', '-q'])\n"
         "print(status, [name for name in ('rich', 'asyncio', 'shutil') if name in sys.modules])"
     )

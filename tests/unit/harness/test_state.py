@@ -1,6 +1,7 @@
 """A container's directory: claimed once, locked by one, never followed out of."""
 
 import os
+import select
 import subprocess
 import sys
 from pathlib import Path
@@ -138,3 +139,35 @@ def test_what_was_abandoned_in_the_making_is_told_from_what_is_being_made(tmp_pa
     assert found == [f".new-{NOBODY}-dead"]
     assert lock is not None
     os.close(lock)
+
+
+def test_what_a_monitor_holds_is_at_its_end_when_the_last_lets_go(tmp_path: Path) -> None:
+    directory, lock = claim(tmp_path)
+    with pytest.raises(FileNotFoundError):
+        directory.watch()
+    held = directory.hold()
+    watched = directory.watch()
+    heir = os.dup(held)
+    os.close(held)
+    assert select.select([watched], [], [], 0)[0] == []
+
+    os.close(heir)
+
+    assert select.select([watched], [], [], 1)[0] == [watched]
+    for descriptor in (watched, lock):
+        os.close(descriptor)
+
+
+def test_a_watch_is_of_the_monitor_that_comes_too(tmp_path: Path) -> None:
+    directory, lock = claim(tmp_path)
+    os.close(directory.hold())
+    watched = directory.watch()
+    assert select.select([watched], [], [], 0)[0] == []
+
+    os.close(directory.hold())
+
+    poll = select.poll()
+    poll.register(watched, select.POLLIN)
+    assert poll.poll(1000) == [(watched, select.POLLHUP)]
+    for descriptor in (watched, lock):
+        os.close(descriptor)

@@ -1,0 +1,121 @@
+"""The program that inits are forked from, so that a busy process need not be copied for each.
+
+It is executed and not forked, imports what an init needs and little else, and does nothing besides:
+what is copied is small and hardly ever written to by either side. It serves any number of channels
+and ends with the last of them; inits survive that, as they survive any parent.
+
+A question is a word and a number, its answer ``ok`` or ``failed`` and a number or a reason::
+
+    fork FLAGS    and an init's descriptors: fork it; its PID
+    reap PID      of an init that has ended: its wait status
+    join 0        and a descriptor: one more channel to serve
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import select
+import socket
+import sys
+from collections.abc import Callable
+from typing import NoReturn
+
+from mesos_cni_port_mapper.cni import codec
+from mesos_cni_port_mapper.harness.descriptors import receive
+from mesos_cni_port_mapper.harness.init import HELD, Birth, become_init
+from mesos_cni_port_mapper.harness.spec import decode_spec
+from mesos_cni_port_mapper.linux import signals, syscalls
+
+QUESTION_LIMIT = 1 << 8
+_MOST_DESCRIPTORS = 16
+_PROGRAM = """\
+import sys
+sys.path[:] = sys.argv[2:]
+from mesos_cni_port_mapper.harness.cradle import main
+main(int(sys.argv[1]))
+"""
+
+
+def arguments(channel: int) -> list[str]:
+    """Return the command line of a cradle with a first channel to serve."""
+    if getattr(sys, "frozen", False):
+        return [sys.executable, "--cradle", str(channel)]
+    return [sys.executable, "-c", _PROGRAM, str(channel), *sys.path]
+
+
+def main(channel: int) -> None:
+    """Be a cradle for as long as there is a channel."""
+    os.setsid()
+    syscalls.set_process_name("mesos-cni-crad")
+    syscalls.set_command_line("mesos-cni: cradle of containers")
+    gc.freeze()
+    poll = select.poll()
+    channels: dict[int, socket.socket] = {}
+
+    def serve(number: int) -> None:
+        channels[number] = socket.socket(fileno=number)
+        poll.register(number, select.POLLIN)
+
+    serve(channel)
+    while channels:
+        for number, _ in poll.poll():
+            if not _answer(channels[number], serve):
+                poll.unregister(number)
+                channels.pop(number).close()
+
+
+def _answer(channel: socket.socket, serve: Callable[[int], None]) -> bool:
+    """Answer the next question; false when there are no more."""
+    question, descriptors = receive(channel, QUESTION_LIMIT, _MOST_DESCRIPTORS)
+    if not question:
+        return False
+    verb, _, number = question.decode().partition(" ")
+    if verb == "join":
+        serve(*descriptors)
+        return True
+    try:
+        if verb == "reap":
+            result = os.waitpid(int(number), 0)[1]
+        else:
+            result = fork_here(lambda: _be_born(int(number), descriptors))
+        channel.send(f"ok {result}".encode())
+    except OSError as error:
+        channel.send(f"failed {error.strerror}".encode())
+    finally:
+        for descriptor in descriptors:
+            os.close(descriptor)
+    return True
+
+
+def _be_born(unshare: int, descriptors: list[int]) -> NoReturn:
+    file, channel, stdin, stdout, stderr, status, *enter = descriptors
+    become_init(
+        Birth(
+            spec=decode_spec(codec.decode(os.pread(file, os.fstat(file).st_size, 0))),
+            unshare=unshare,
+            enter=enter,
+            channel=socket.socket(fileno=channel),
+            stdin=stdin,
+            stdout=stdout,
+            stderr=stderr,
+            status=status,
+        )
+    )
+
+
+def fork_here(init: Callable[[], NoReturn]) -> int:
+    """Fork a child that is the first of a PID namespace; ``HELD`` signals are blocked in it."""
+    own = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
+    mask = signals.block(HELD)
+    try:
+        syscalls.unshare(syscalls.CLONE_NEWPID)
+        pid = os.fork()
+        if pid == 0:
+            init()
+    finally:
+        # Or what is started next would be in the container's PID namespace.
+        syscalls.setns(own, syscalls.CLONE_NEWPID)
+        signals.set_mask(mask)
+        os.close(own)
+    return pid

@@ -1,0 +1,147 @@
+"""One process looks after many containers of an agent, and may be killed as any other."""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from mesos_cni_port_mapper.harness.agent.keepers import MOST
+from tests.netns.agents import Agent, identity
+from tests.netns.containers import FROZEN, SOURCE, Tool
+from tests.support.gate import need_file
+from tests.support.host import Host
+from tests.support.waiting import eventually
+
+NET = {"name": "net"}
+OBEDIENT = "trap 'exit 3' TERM; while :; do sleep 0.05; done"
+ENDED = {"exit_status": 3 << 8}
+
+
+@pytest.fixture(params=["source", "frozen"])
+def tool(host: Host, request: pytest.FixtureRequest) -> Tool:
+    if request.param == "frozen":
+        need_file(FROZEN, "make build")
+    made = Tool(host, SOURCE if request.param == "source" else [str(FROZEN)])
+    made.network("net")
+    return made
+
+
+@pytest.fixture
+def agent(tool: Tool) -> Iterator[Agent]:
+    made = Agent(tool).ready()
+    yield made
+    made.process.close()
+
+
+def launch(agent: Agent, *names: str) -> None:
+    assert [agent.launch(name, NET, command=OBEDIENT).status for name in names] == [200] * len(
+        names
+    )
+
+
+def end(agent: Agent, name: str) -> object:
+    agent.call("KILL_CONTAINER", container_id=identity(name), signal=15)
+    return agent.call("WAIT_CONTAINER", container_id=identity(name)).document["wait_container"]
+
+
+def keeper(tool: Tool, name: str) -> int:
+    pid: int = tool.status(name)["monitor_pid"]
+    return pid
+
+
+def cradles(tool: Tool) -> list[int]:
+    found = tool.host.processes().items()
+    return [pid for pid, words in found if words[0].startswith("mesos-cni: cradle")]
+
+
+def test_containers_share_a_keeper_and_one_with_a_terminal_has_a_monitor(
+    tool: Tool, agent: Agent
+) -> None:
+    launch(agent, "a", "b")
+    answer = agent.call(
+        "LAUNCH_CONTAINER",
+        container_id=identity("tty"),
+        command={"value": OBEDIENT},
+        container={"type": "MESOS", "tty_info": {}},
+    )
+
+    assert answer.status == 200
+    assert keeper(tool, "a") == keeper(tool, "b") != keeper(tool, "tty")
+    assert [end(agent, name) for name in ("a", "tty")] == [ENDED] * 2
+    assert tool.status("b")["state"] == "running"
+
+
+def test_a_keeper_has_no_more_than_it_has_room_for(tool: Tool, agent: Agent) -> None:
+    names = [f"c{number}" for number in range(MOST + 1)]
+    for name in names:
+        assert agent.launch(name, command=OBEDIENT).status == 200
+
+    keepers = [keeper(tool, name) for name in names]
+    assert len(set(keepers[:-1])) == 1
+    assert keepers[-1] != keepers[0]
+    # It goes with its last container, although the agent is there.
+    assert end(agent, names[-1]) == ENDED
+    for name in names[:-1]:
+        agent.call("KILL_CONTAINER", container_id=identity(name), signal=9)
+    assert eventually(lambda: keepers[0] in tool.host.processes(), False) is False
+
+
+def test_containers_survive_their_keeper_and_get_monitors(tool: Tool, agent: Agent) -> None:
+    launch(agent, "a", "b", "c")
+    before = {name: tool.status(name) for name in "abc"}
+    victim = before["a"]["monitor_pid"]
+    tool.kill(victim)
+
+    launch(agent, "new")
+    everybody = [True] * 3
+    monitored = eventually(lambda: [tool.status(name)["monitored"] for name in "abc"], everybody)
+    assert monitored == everybody
+    for name in "abc":
+        assert tool.status(name)["pid"] == before[name]["pid"]
+        assert keeper(tool, name) != victim
+        assert end(agent, name) == ENDED
+    assert end(agent, "new") == ENDED
+    assert sorted(tool.plugins.commands("fake")) == ["ADD"] * 4 + ["DEL"] * 4
+
+
+def test_a_cradle_that_was_killed_takes_nothing_with_it(tool: Tool, agent: Agent) -> None:
+    launch(agent, "a")
+    before = tool.status("a")
+    (victim,) = cradles(tool)
+    tool.kill(victim)
+
+    assert eventually(lambda: agent.launch("b", NET, command=OBEDIENT).status, 200) == 200
+    assert tool.status("a") == before
+    assert cradles(tool) not in ([], [victim])
+    assert [end(agent, name) for name in "ab"] == [ENDED] * 2
+    assert tool.plugins.commands("fake") == ["ADD", "ADD", "DEL", "DEL"]
+
+
+def test_keepers_outlive_the_agent_and_go_with_their_containers(tool: Tool, agent: Agent) -> None:
+    launch(agent, "a", "b")
+    before = {name: tool.status(name) for name in "ab"}
+    agent.kill()
+
+    assert {name: tool.status(name) for name in "ab"} == before
+    for name in "ab":
+        tool.succeed("kill", name)
+        assert tool.succeed("wait", name) in ("3\n", "143\n")
+    assert tool.plugins.commands("fake") == ["ADD", "ADD", "DEL", "DEL"]
+    assert eventually(tool.host.processes, {}) == {}
+
+
+def test_a_launch_is_given_up_and_others_of_the_keeper_are_not(tool: Tool, agent: Agent) -> None:
+    launch(agent, "a")
+    tool.plugins.hanging("slow", ["ADD"])
+    tool.network("slow", "slow")
+    with ThreadPoolExecutor(1) as pool:
+        launching = pool.submit(agent.launch, "given-up", {"name": "slow"})
+        tool.plugins.await_call("slow")
+        agent.call("KILL_CONTAINER", container_id=identity("given-up"))
+        answer = launching.result(5)
+
+    assert (answer.status, "interrupted" in answer.text) == (500, True)
+    assert agent.states() == {"a": "TASK_RUNNING"}
+    assert tool.plugins.commands("slow") == ["ADD", "DEL"]
+    launch(agent, "b")
+    assert keeper(tool, "a") == keeper(tool, "b")
