@@ -44,7 +44,10 @@ from mesos_cni_port_mapper.harness.isolation import (
 from mesos_cni_port_mapper.harness.spec import Spec
 from mesos_cni_port_mapper.harness.state import Directory
 from mesos_cni_port_mapper.harness.waiting import ended
+from mesos_cni_port_mapper.isolator.children import perform
 from mesos_cni_port_mapper.linux import signals, syscalls
+
+_INTERRUPTED = "interrupted while it was being attached"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,7 +92,8 @@ class Monitor:
         say(self._post.report, {"started": True})
         status = await self._wait(master)
         if state.nested_in(self._directory):
-            await asyncio.to_thread(signalling.end_nested, self._directory)
+            # In a thread of its own: one of a pool's could wait for those that wait for the pool.
+            await perform(lambda: signalling.end_nested(self._directory), None)
         await self._finish(status)
 
     async def _launch(self) -> int:
@@ -127,6 +131,11 @@ class Monitor:
         loop.add_reader(channel, work.cancel)
         try:
             await work
+        except (Exception, asyncio.CancelledError) as error:
+            # Whatever it stumbled over, without its init there was nothing to attach any more.
+            if has_ended(channel.fileno()):
+                raise HarnessError(_INTERRUPTED) from error
+            raise
         finally:
             loop.remove_reader(channel)
 
@@ -143,7 +152,7 @@ class Monitor:
             pidfd = os.pidfd_open(self._init)
             output = self._directory.append(state.STDOUT)
             # In a thread, so that the loop goes on hearing signals.
-            await asyncio.to_thread(terminal.relay, master, output, self._post.client, pidfd)
+            await perform(lambda: terminal.relay(master, output, self._post.client, pidfd), None)
             for descriptor in (pidfd, output, master):
                 os.close(descriptor)
         return await self._reap()
@@ -165,7 +174,7 @@ class Monitor:
 
     def _reason(self, error: BaseException) -> BaseException:
         if isinstance(error, asyncio.CancelledError):
-            return HarnessError("interrupted while it was being attached")
+            return HarnessError(_INTERRUPTED)
         if not isinstance(error, FAILURES):
             self.note(error)
         return error

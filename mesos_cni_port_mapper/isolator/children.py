@@ -55,11 +55,11 @@ async def finish(pid: int, seconds: float) -> int:
     return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
 
 
-async def perform(work: Callable[[], None], seconds: float) -> None:
+async def perform(work: Callable[[], None], seconds: float | None) -> None:
     """Run ``work`` in a thread of its own, which may enter namespaces because it ends then.
 
     Whatever ``work`` raises is raised. A thread cannot be killed: after ``TimeoutError`` it goes on
-    for as long as this process does.
+    for as long as this process does. Without ``seconds`` it may take as long as it likes.
     """
     loop = asyncio.get_running_loop()
     done: asyncio.Future[None] = loop.create_future()
