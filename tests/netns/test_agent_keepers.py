@@ -110,7 +110,9 @@ def test_a_cradle_that_was_killed_takes_nothing_with_it(tool: Tool, agent: Agent
     (victim,) = cradles(tool)
     tool.kill(victim)
 
-    assert eventually(lambda: agent.launch("b", NET, command=OBEDIENT).status, 200) == 200
+    # The first may be asked for before the keeper has noticed.
+    answers = [agent.launch("b", NET, command=OBEDIENT).status for _ in range(2)]
+    assert answers in ([200, 202], [500, 200])
     assert tool.status("a") == before
     assert cradles(tool) not in ([], [victim])
     assert [end(agent, name) for name in "ab"] == [ENDED] * 2
