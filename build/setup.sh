@@ -17,6 +17,10 @@ if [ "$(uname -m)" = x86_64 ]; then
     packages+=(user-mode-linux)
 fi
 
+# Clients of the plugin that tests run, each by a program and the package that has it. Another
+# vendor's will do, and is not replaced.
+clients=(podman:podman conmon:conmon crun:crun containerd:containerd)
+
 # What PyInstaller needs of an interpreter: its library as a shared object, to put into the bundle.
 can_freeze() {
     "$1" -c '
@@ -35,6 +39,24 @@ missing_packages() {
         dpkg-query --show --showformat '${db:Status-Status}' "$package" 2>/dev/null |
             grep --quiet --line-regexp installed || echo "$package"
     done
+    for package in "${clients[@]}"; do
+        command -v "${package%:*}" >/dev/null || echo "${package#*:}"
+    done
+}
+
+# A package's daemon is not wanted, only its programs: an administrator's own policy stays.
+without_daemons() {
+    local policy=/usr/sbin/policy-rc.d
+    if [ -e "$policy" ]; then
+        "$@"
+        return
+    fi
+    trap "rm -f $policy" EXIT
+    printf '#!/bin/sh\nexit 101\n' >"$policy"
+    chmod 755 "$policy"
+    "$@"
+    rm -f "$policy"
+    trap - EXIT
 }
 
 install_packages() {
@@ -52,8 +74,8 @@ install_packages() {
     fi
     export DEBIAN_FRONTEND=noninteractive
     apt-get update --quiet=2
-    apt-get install --quiet=2 --yes --no-install-recommends -o DPkg::Lock::Timeout=300 \
-        "${missing[@]}" >/dev/null
+    without_daemons apt-get install --quiet=2 --yes --no-install-recommends --no-remove \
+        -o DPkg::Lock::Timeout=300 "${missing[@]}" >/dev/null
 }
 
 # Debian's 3.11 first: of all we measured it starts fastest when frozen.
