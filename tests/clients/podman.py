@@ -89,4 +89,4 @@ def mappings(call: Received) -> Any:
 
 def owners(rules: Sequence[str]) -> set[str]:
     """Return the containers that rules are for."""
-    return set(re.findall(r"container_id: (\w+)", " ".join(rules)))
+    return set(re.findall(r"container_id: (\S+)", " ".join(rules)))
