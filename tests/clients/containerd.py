@@ -81,9 +81,14 @@ class Containerd:
     def remove(self, name: str) -> None:
         """Kill a container and remove what containerd has of it."""
         self.ctr("task", "kill", "--signal", "SIGKILL", name)
-        eventually(lambda: f"{name} " in self.ctr("task", "ls").text.replace("STOPPED", ""), False)
+        eventually(lambda: self._tasks(name), ["STOPPED"])
         self.ctr("task", "rm", "--force", name)
         self.ctr("container", "rm", name)
+
+    def _tasks(self, name: str) -> list[str]:
+        """Return the states of a container's tasks, of which there is one at most."""
+        rows = [line.split() for line in self.ctr("task", "ls").text.splitlines()]
+        return [row[2] for row in rows if row[0] == name]
 
     def attachments(self) -> list[dict[str, str]]:
         """Return what a runtime tells that it still knows, for those of ctr's that run."""

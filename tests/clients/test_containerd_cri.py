@@ -9,7 +9,15 @@ from tests.clients.page import PLUGIN, network
 from tests.clients.podman import mappings, owners
 from tests.netns.behaviour.site import CLIENT, OTHER, OWN, name_of
 from tests.support.process import CommandError
-from tests.support.traffic import Saw, connect_tcp, connect_udp, serve_tcp, serve_udp
+from tests.support.traffic import (
+    Saw,
+    connect_sctp,
+    connect_tcp,
+    connect_udp,
+    serve_sctp,
+    serve_tcp,
+    serve_udp,
+)
 
 WEB = {"host": 8080, "container": 80}
 
@@ -29,6 +37,7 @@ def test_a_pod_is_published_and_leaves_nothing(kubelet: Kubelet, wanted: Any) ->
         {"host": 8080, "container": 80},
         {"host": 5353, "container": 53, "protocol": "udp"},
         {"host": 8081, "container": 80, "address": OWN[4]},
+        {"host": 5060, "container": 5060, "protocol": "sctp"},
         {"host": 0, "container": 81},
     )
 
@@ -38,14 +47,17 @@ def test_a_pod_is_published_and_leaves_nothing(kubelet: Kubelet, wanted: Any) ->
         {"HostPort": 8080, "ContainerPort": 80, "Protocol": "tcp", "HostIP": ""},
         {"HostPort": 5353, "ContainerPort": 53, "Protocol": "udp", "HostIP": ""},
         {"HostPort": 8081, "ContainerPort": 80, "Protocol": "tcp", "HostIP": OWN[4]},
+        {"HostPort": 5060, "ContainerPort": 5060, "Protocol": "sctp", "HostIP": ""},
     ]
     place = stage.place("web", add.env["CNI_NETNS"])
     serve_tcp(place, 80)
     serve_udp(place, 53)
+    serve_sctp(place, 5060)
     client = stage.host.client
     assert connect_tcp(client, OWN[4], 8080) == Saw("web", CLIENT[4], 80)
     assert connect_udp(client, OWN[4], 5353) == Saw("web", CLIENT[4], 53)
     assert connect_tcp(client, OWN[4], 8081) == Saw("web", CLIENT[4], 80)
+    assert connect_sctp(client, OWN[4], 5060) == Saw("web", CLIENT[4], 5060)
     assert connect_tcp(client, OTHER[4], 8081) == "refused"
     assert owners(stage.rules()) == {pod}
 

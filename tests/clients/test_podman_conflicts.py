@@ -1,5 +1,6 @@
 """Two containers of Podman's, and one port."""
 
+import re
 from typing import Any
 
 import pytest
@@ -88,3 +89,28 @@ def test_a_takeover_leaves_neither_with_the_port(podman: Podman) -> None:
     podman("network", "reload", "first")
 
     assert name_of(connect_tcp(podman.stage.host.client, OWN[4], 8080)) == "first"
+
+
+def test_the_ports_of_a_container_on_two_networks_are_asked_for_on_each(podman: Podman) -> None:
+    podman.stage.configure(network("chained"))
+
+    refused = podman.attempt("web", network("ports"), PUBLISHED, "--network=chained")
+
+    # Which network comes first is not settled.
+    said = r"tcp 8080 is taken by container (\w+) on network (ports|chained) \(eth[01]\)"
+    assert re.search(said, refused.stderr.decode())
+    assert podman.stage.left() == []
+
+
+def test_a_container_on_two_networks_is_published_by_the_one_that_takes_ports(
+    podman: Podman,
+) -> None:
+    podman.stage.configure(network("chained", capabilities={}))
+    podman.run("web", network("ports"), PUBLISHED, "--network=chained")
+    podman.serve("web")
+
+    assert name_of(connect_tcp(podman.stage.host.client, OWN[4], 8080)) == "web"
+
+    podman.remove("web")
+
+    assert podman.stage.left() == []
