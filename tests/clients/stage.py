@@ -14,6 +14,7 @@ from tests.netns.containers import ROOT
 from tests.support.delegates import Delegates
 from tests.support.gate import give_up, need, need_file
 from tests.support.host import SEARCH_PATH, Host, Place
+from tests.support.plugin import PLUGIN_DIRECTORY
 from tests.support.process import Finished
 
 PLUGINS = ROOT / "dist" / "plugins"
@@ -50,7 +51,7 @@ chmod 755 {runtime}
 
 def need_clients(*programs: str) -> None:
     """Give up unless clients can be run here."""
-    need("crun", *programs)
+    need("crun", "ldd", f"{PLUGIN_DIRECTORY}/bridge", *programs)
     need_file(PLUGINS / "mesos-cni-port-mapper", "make build")
     if os.geteuid() != 0:
         give_up("clients need root, a user namespace will not do")

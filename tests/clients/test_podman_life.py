@@ -116,7 +116,7 @@ def test_the_ports_of_a_killed_container_are_gone(podman: Podman, wanted: Any) -
 
     kill(podman, "State.Pid")
 
-    assert eventually(podman.stage.left, []) == []
+    assert eventually(podman.stage.left, [], timeout=20) == []
 
     podman("start", "web")
 
