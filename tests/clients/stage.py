@@ -81,10 +81,10 @@ class Stage:
         """Run a program of a client's."""
         return self.host.run(argv, env=ENVIRONMENT, check=check, timeout=60)
 
-    def configure(self, network: Any, file: str = "") -> str:
+    def configure(self, network: Any) -> str:
         """Write a network's configuration, and return its name."""
         name = str(network["name"])
-        self.host.path(f"{NETWORKS}/{file or name}.conflist").write_text(json.dumps(network))
+        self.host.path(f"{NETWORKS}/{name}.conflist").write_text(json.dumps(network))
         return name
 
     def record(self) -> Delegates:

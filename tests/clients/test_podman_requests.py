@@ -131,3 +131,10 @@ def test_a_reload_without_ips_loses_the_mappings(podman: Podman, recorded: Deleg
 
     assert [mappings(call) for call in calls(recorded, "ADD")] == [[WEB], None]
     assert owners(podman.stage.rules()) == set()
+
+
+def test_podman_does_not_take_the_newest_version(podman: Podman) -> None:
+    refused = podman.attempt("web", {**network("ports"), "cniVersion": "1.1.0"})
+
+    assert 'unsupported CNI result version "1.1.0"' in refused.stderr.decode()
+    assert podman.stage.left() == []
