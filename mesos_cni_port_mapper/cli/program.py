@@ -18,6 +18,7 @@ COMMANDS = {
     "agent": "agent",
     "cleanup": "cleanup",
     "exec": "enter",
+    "install": "install",
     "kill": "kill",
     "logs": "logs",
     "networks": "networks",
@@ -25,6 +26,7 @@ COMMANDS = {
     "recover": "recover",
     "run": "run",
     "status": "status",
+    "uninstall": "uninstall",
     "usage": "usage",
     "wait": "wait",
 }
