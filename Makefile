@@ -17,10 +17,15 @@ TOOL := dist/bin/mesos-cni
 DELEGATES := dist/plugins/.mesos-cni-delegates/mesos-cni-delegate
 LIBIPTC := dist/plugins/.mesos-cni-libiptc/mesos-cni-libiptc
 GATES := dist/gates/nothing dist/gates/loaded-modules
+PACKAGES := dist/package/SHA256SUMS
+# Whom a package of Debian or Red Hat names, and has to name.
+MAINTAINER ?= mesos-cni-port-mapper <root@localhost>
 VERSION = $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' $(PACKAGE)/__init__.py)
 
 # What a frozen program is made of. Nothing else may make it be frozen again.
 SOURCES := $(shell find $(PACKAGE) delegates -name '*.py') build/pyinstaller.spec requirements.lock
+# What a package is made of besides.
+PACKAGED := $(wildcard packaging/*.py packaging/*/* docs/man/*) CHANGELOG.md LICENSE README.md pyproject.toml
 CHECKED := $(wildcard $(PACKAGE) delegates tests bench packaging build/gates build/merged.py)
 
 .PHONY: help
@@ -61,7 +66,7 @@ demo: setup build ## see it work, on a machine with nothing set up
 	$(VENV) packaging/demo.py
 
 .PHONY: test
-test: setup build gates ## every test
+test: setup build gates package ## every test
 	$(PYTEST) $(PARALLEL)
 
 .PHONY: test-unit
@@ -87,12 +92,18 @@ check: setup ## format, lint, types, architecture
 bench: setup build gates ## measure against the plugins of the field, and draw docs/scale.svg
 	$(VENV) -m bench --plot docs/scale.svg
 
-# Owners, order and times are fixed, so that the same programs make the same archive.
-.PHONY: package
-package: setup build ## a wheel, and an archive to unpack into a plugin directory: dist/package
+# Owners, order and times are fixed, so that the same programs make the same archives.
+$(PACKAGES): $(PLUGIN) $(DELEGATES) $(TOOL) $(PACKAGED) | setup
+	rm -rf dist/package
 	$(VENV) -m hatchling build --target wheel --directory dist/package
 	tar --create --gzip --file dist/package/mesos-cni-port-mapper-$(VERSION)-linux-$(shell uname -m).tar.gz \
 		--directory dist/plugins --sort name --owner 0 --group 0 --numeric-owner --mtime @0 .
+	$(VENV) packaging/system_packages.py --version $(VERSION) --maintainer '$(MAINTAINER)' \
+		--into dist/package
+	cd dist/package && sha256sum -- *.whl *.tar.gz $$(find . -name '*.deb' -o -name '*.rpm') >SHA256SUMS
+
+.PHONY: package
+package: setup $(PACKAGES) ## wheel, archive for a plugins directory, Debian's and Red Hat's: dist/package
 
 .PHONY: clean
 clean: ## remove everything that was made, .venv included
