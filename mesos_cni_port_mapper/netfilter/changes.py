@@ -39,12 +39,14 @@ class Step(Value):
     """What is to be committed: an attachment's own transition, and those of who gives way to it.
 
     ``raised`` are the tags of who asks for one host address where others ask for all, and must be
-    looked at before. ``policy`` is what happens to a port of somebody who is not on record.
+    looked at before, ``owners`` those of who has the same ports. ``policy`` is what happens to a
+    port of somebody who is not on record.
     """
 
     own: Transition
     others: tuple[Transition, ...] = ()
     raised: tuple[str, ...] = ()
+    owners: tuple[str, ...] = ()
     policy: str = TAKEOVER
 
     def transitions(self) -> tuple[Transition, ...]:
@@ -53,7 +55,8 @@ class Step(Value):
 
     def known(self) -> frozenset[str]:
         """Return the tags about whose owners it has been decided."""
-        return frozenset((*self.raised, *[tag_of(each.after.attachment) for each in self.others]))
+        others = [tag_of(each.after.attachment) for each in self.others]
+        return frozenset((*self.raised, *self.owners, *others))
 
 
 class Change(Value):

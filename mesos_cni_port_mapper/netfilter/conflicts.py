@@ -10,7 +10,7 @@ from mesos_cni_port_mapper.netfilter.outcome import RulesUntouchedError
 from mesos_cni_port_mapper.portmap.mapping import ports_of, without_ports
 from mesos_cni_port_mapper.portmap.plan import tables_of
 from mesos_cni_port_mapper.portmap.rule import IPV4, RAW
-from mesos_cni_port_mapper.portmap.traffic import IGNORE, TAKEOVER
+from mesos_cni_port_mapper.portmap.traffic import IGNORE, NFTABLES, TAKEOVER
 from mesos_cni_port_mapper.value import Value
 
 TYPE_CHECKING = False
@@ -45,26 +45,36 @@ def find_losers(
 ) -> list[Loser]:
     """Return the owners whose ports a record takes; raise ``RulesUntouchedError`` if it must not.
 
-    Both stand under ``ignore``. An owner that is gone never keeps a port.
+    An owner that is gone never keeps a port. Those who may share one keep it too, unless it is in a
+    map, which cannot hold two.
     """
     losers = []
     wanted = {port for item in record.mappings for port in ports_of(item)}
     for owner, mappings in owners:
-        if owner.attachment == record.attachment or not mappings:
+        if not mappings:
             continue
         stale = is_stale(owner, record)
-        if stale or policy == TAKEOVER:
+        shares = may_share(owner, record, policy)
+        if stale or policy == TAKEOVER or (shares and record.backend == NFTABLES):
             # All addresses may have been asked for, and those of one family are wanted.
             kept = [port for item in mappings for port in ports_of(item) if port not in wanted]
             lost = tuple(without_ports(mappings, kept))
             losers.append(Loser(record=owner, mappings=lost, stale=stale))
-        elif policy != IGNORE:
+        elif not shares:
             raise RulesUntouchedError(
                 PORT_TAKEN,
                 f"{described(mappings)} {'is' if len(mappings) == 1 else 'are'} taken by "
                 f"{owner.attachment}",
             )
     return losers
+
+
+def may_share(owner: Record, record: Record, policy: str) -> bool:
+    """Tell whether two may have one port: by ``ignore``, or because they are one container.
+
+    Some runtimes ask for a container's ports on each of its networks.
+    """
+    return policy == IGNORE or owner.attachment.container_id == record.attachment.container_id
 
 
 def is_stale(owner: Record, record: Record) -> bool:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from mesos_cni_port_mapper.portmap.listing import bears_tag, split_words
+from mesos_cni_port_mapper.portmap.attachment import is_of_container
+from mesos_cni_port_mapper.portmap.listing import bears_tag, comment_of, split_words
 from mesos_cni_port_mapper.portmap.render import render_rule
 from mesos_cni_port_mapper.portmap.rule import IPV4, IPV6, NAT
 from mesos_cni_port_mapper.portmap.scope import scope_of
@@ -92,9 +93,16 @@ class _Wanted:
 
 
 def _find_shadows(rules: Sequence[str], chain: Chain, tag: str) -> list[str]:
-    """Name the rules of others that stand before one of the plan's and take its packets."""
+    """Name the rules of others that stand before one of the plan's and take its packets.
+
+    By another interface of the same container they get there all the same.
+    """
     shadows: list[str] = []
-    others = [(rule, None if bears_tag(rule, tag) else scope_of(rule)) for rule in rules]
+    others = [
+        (rule, None if bears_tag(rule, tag) else scope_of(rule))
+        for rule in rules
+        if bears_tag(rule, tag) or not is_of_container(comment_of(rule), tag)
+    ]
     for rule in chain.rules:
         if not rule.host_port:
             continue

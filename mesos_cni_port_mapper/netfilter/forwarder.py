@@ -16,7 +16,7 @@ from mesos_cni_port_mapper.netfilter import changes
 from mesos_cni_port_mapper.netfilter.changes import Step, Transition
 from mesos_cni_port_mapper.netfilter.outcome import RulesUntouchedError
 from mesos_cni_port_mapper.portmap.attachment import bare_tag_of, tag_of
-from mesos_cni_port_mapper.portmap.traffic import IGNORE, IPTABLES, NFTABLES, STRICT, TAKEOVER
+from mesos_cni_port_mapper.portmap.traffic import IPTABLES, STRICT
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -116,11 +116,13 @@ class Forwarder:
             return step, []
         from mesos_cni_port_mapper.netfilter.conflicts import find_losers, takeover_notice
 
-        if policy == IGNORE and record.backend == NFTABLES:
-            policy = TAKEOVER  # A map cannot hold two.
         losers = find_losers(record, contest.owners, policy)
+        owners = [owner.attachment for owner, _ in contest.owners]
         return (
-            step.but(others=tuple([each.transition() for each in losers])),
+            step.but(
+                others=tuple([each.transition() for each in losers]),
+                owners=tuple([tag_of(each) for each in owners]),
+            ),
             [takeover_notice(record, each) for each in losers],
         )
 

@@ -46,6 +46,11 @@ def is_tag(comment: str) -> bool:
     return words[::2] == ["container_id:", "network:", "ifname:"] and len(words) == 6
 
 
+def is_of_container(tag: str, other: str) -> bool:
+    """Tell whether two tags name one container."""
+    return is_tag(tag) and is_tag(other) and tag.split(" ")[1] == other.split(" ")[1]
+
+
 def is_of_network(tag: str, network: str) -> bool:
     """Tell whether a tag names a network, or the digest that stands for a long name."""
     return is_tag(tag) and tag.split(" ")[3] in (network, _shorter(network))

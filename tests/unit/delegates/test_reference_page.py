@@ -19,7 +19,7 @@ OTHER_DOCUMENTS = {"code", "msg", "details"}
 # What every configuration has, and what only names the way to a key.
 GENERAL = {"name", "type", "args", "cni", "runtimeConfig"}
 # No plugin of ours looks after containers that are attached already.
-UNUSED = {errors.PORT_TAKEN, errors.UNAVAILABLE_AND_IMPAIRED}
+UNUSED = {errors.UNKNOWN_CONTAINER, errors.PORT_TAKEN, errors.UNAVAILABLE_AND_IMPAIRED}
 
 
 def keys_read() -> set[str]:
