@@ -51,7 +51,7 @@ def find_losers(
     losers = []
     wanted = {port for item in record.mappings for port in ports_of(item)}
     for owner, mappings in owners:
-        if not mappings:
+        if owner.attachment == record.attachment or not mappings:
             continue
         stale = is_stale(owner, record)
         shares = may_share(owner, record, policy)

@@ -76,6 +76,19 @@ def test_no_more_is_lost_than_what_is_wanted(owned: str, wanted: str, lost: str)
 
 def test_both_may_stand() -> None:
     assert find_losers(NEWCOMER, OWNERS, "ignore") == []
+    in_a_map = NEWCOMER.but(backend="nftables")
+    assert find_losers(in_a_map, OWNERS, "ignore") == find_losers(in_a_map, OWNERS, "takeover")
+
+
+@pytest.mark.parametrize("policy", ["fail", "strict"])
+def test_a_container_does_not_take_ports_from_itself(policy: str) -> None:
+    other = OWNER.attachment.but(network="another")
+    again = record("z", 2).but(attachment=other)
+
+    assert find_losers(again, OWNERS, policy) == []
+    assert find_losers(again.but(backend="nftables"), OWNERS, policy) == [
+        Loser(record=OWNER, mappings=(mapping(2),), stale=False)
+    ]
 
 
 @pytest.mark.parametrize("policy", ["fail", "takeover", "ignore", "strict"])

@@ -1,5 +1,6 @@
 """Two that want one port: who gets it, who is told, and what the other is left with."""
 
+import dataclasses
 import re
 from typing import Any
 
@@ -289,3 +290,21 @@ def test_ports_at_loopback_change_hands_without_a_moment_between(site: Site) -> 
 
     names = [each.name if isinstance(each, Saw) else each for each, _ in hammer.stop()]
     assert names == ["old", "new"]
+
+
+@pytest.mark.parametrize("policy", ["fail", "strict"])
+def test_a_container_may_have_a_port_on_two_of_its_networks(site: Site, policy: str) -> None:
+    first = site.web(mapping(8080), name="web", onConflict=policy)
+    second = dataclasses.replace(
+        site.member(first.container, mapping(8080), number=2, onConflict=policy), ifname="eth1"
+    )
+    result = second.attach().document
+
+    assert name_of(connect_tcp(site.host.client, OWN[4], 8080)) == "web"
+    assert second.run("CHECK", prevResult=result).status == 0
+
+    first.detach()
+
+    assert entries(site) == 1
+    second.detach()
+    assert everything(site) == NOTHING
