@@ -22,8 +22,8 @@ CHANGES = "rename,symlink,unlink,unlinkat,rmdir,mkdir,sendfile"
 # Says which version it is of, and fails when its library is of another one or missing.
 STAND_IN = """\
 #!/bin/sh
-library=$(dirname "$(readlink -f "$0")")/{library}/version
-[ "$(cat "$library")" = {version} ] || exit 9
+library=$(dirname "$(readlink -f "$0")")/{library}
+[ "$(cat "$library/version")" = {version} ] || exit 9
 echo {version}
 """
 

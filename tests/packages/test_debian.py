@@ -52,6 +52,18 @@ def test_installed_it_forwards_a_port_with_debians_bridge_and_removed_it_is_gone
     assert image.left() == []
 
 
+def test_what_is_installed_fills_another_directory_of_plugins(image: Image, deb: Path) -> None:
+    install(image, deb)
+    target = "/opt/cni/bin"
+
+    image.run("mesos-cni", "install", "--plugins-dir", target, "--delegates")
+
+    plugin = Plugin(image.host, f"{target}/{NAME}", (target,), ("chroot", ROOT))
+    assert_usable(plugin, image.container)
+    image.run("mesos-cni", "uninstall", "--plugins-dir", target)
+    assert list(image.path(target).iterdir()) == []
+
+
 def test_an_enabled_unit_is_disabled_when_the_package_goes(image: Image, deb: Path) -> None:
     need("systemctl")
     install(image, deb)
