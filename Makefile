@@ -81,6 +81,10 @@ test-netns: setup ## the tests with a real kernel; in a user namespace when not 
 test-binary: setup build gates ## the tests of the frozen programs
 	$(PYTEST) $(PARALLEL) tests/binary
 
+.PHONY: test-packages
+test-packages: setup package ## the tests that install, use and remove each package
+	$(PYTEST) $(PARALLEL) tests/packages
+
 .PHONY: check
 check: setup ## format, lint, types, architecture
 	$(VENV) -m ruff format --check

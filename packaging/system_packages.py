@@ -87,8 +87,8 @@ def make_debian(
         ],
     )
     made = into / f"{NAME}_{version}_{architecture}.deb"
-    # gzip takes 2 seconds where xz takes 50, for a third more.
-    _run("dpkg-deb", "--root-owner-group", "-Zgzip", "--build", str(tree), str(made))
+    # gzip takes a thirtieth of the time that xz takes, for a third more.
+    _run("dpkg-deb", "--root-owner-group", "-Zgzip", "-z6", "--build", str(tree), str(made))
     return made
 
 
