@@ -43,11 +43,13 @@ def test_the_archive_unpacked_forwards_a_port_with_its_own_delegates(
     assert_usable(plugin, host.container("web-1"))
 
     assert {(each.uid, each.gid, each.mtime) for each in members} == {(0, 0, 0)}
-    assert {path.name for path in tmp_path.iterdir()} == {
-        "mesos-cni-port-mapper",
-        ".mesos-cni-port-mapper-lib",
-        ".mesos-cni-delegates",
-    }
+    frozen = archive.parents[1] / "plugins"
+    assert entries(tmp_path) == entries(frozen)
+
+
+def entries(directory: Path) -> dict[str, int]:
+    """Return the paths of all files below a directory, with their modes."""
+    return {str(path.relative_to(directory)): path.lstat().st_mode for path in directory.rglob("*")}
 
 
 def test_the_sums_are_those_of_the_packages(archive: Path) -> None:
