@@ -14,7 +14,7 @@ from mesos_cni_port_mapper.portmap.traffic import IPTABLES, LIBIPTC, NFTABLES
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Mapping, Sequence
     from typing import Protocol
 
     from mesos_cni_port_mapper.netfilter.changes import Step
@@ -42,8 +42,17 @@ if TYPE_CHECKING:
             ``bare`` is how the original plugin marked rules in ``chain``, "" for them to be kept.
             """
 
-        def strays(self, network: str, kept: Collection[Attachment]) -> list[str]:
-            """Return the marks of a network's attachments, but for some."""
+        def strays(self, network: str | None, kept: Collection[Attachment]) -> list[str]:
+            """Return the marks of a network's attachments, or of all networks', but for some."""
+
+        def restore(
+            self, records: Sequence[Record], raised: Collection[str], strays: Sequence[str] = ()
+        ) -> list[Record]:
+            """Bring back what records ask for, the newest last, in one batch a table.
+
+            ``raised`` are tags as in a ``Step``, ``strays`` marks to be removed in passing. Where
+            nothing is amiss nothing is sent. Returns the records of which something was missing.
+            """
 
         def local_targets(self, mark: str) -> tuple[set[str], set[str]]:
             """Return where ports of loopback lead to: those with a mark, and everybody else's."""

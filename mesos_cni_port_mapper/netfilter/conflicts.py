@@ -83,13 +83,18 @@ def is_stale(owner: Record, record: Record) -> bool:
     Tables die with the boot. An address that the delegate has just given to somebody else is not
     the owner's any more. And a namespace's path means something in its own mount namespace only.
     """
-    if owner.boot_id != record.boot_id:
-        return True
     hosts = {address.partition("/")[0] for address in owner.addresses}
     if hosts & {address.partition("/")[0] for address in record.addresses}:
         return True
+    return is_gone(owner, record.boot_id, record.mount_namespace)
+
+
+def is_gone(owner: Record, boot_id: str, mount_namespace: int) -> bool:
+    """Tell whether an owner is surely gone for who is in a boot and a mount namespace."""
+    if owner.boot_id != boot_id:
+        return True
     return (
-        owner.mount_namespace == record.mount_namespace
+        owner.mount_namespace == mount_namespace
         and owner.netns != ""
         and not is_namespace(owner.netns)
     )

@@ -6,6 +6,8 @@ that is gone; one that began under it keeps going to this container when it has 
 
 from __future__ import annotations
 
+from mesos_cni_port_mapper.cni.errors import os_reason
+from mesos_cni_port_mapper.netfilter import conntrack
 from mesos_cni_port_mapper.netfilter.conntrack import ORIGINAL, REPLY, Flush
 from mesos_cni_port_mapper.portmap.mapping import of_family, runs_of
 
@@ -14,6 +16,15 @@ if TYPE_CHECKING:
     from mesos_cni_port_mapper.netfilter.record import Record
 
 _ENDLESS = "udp"
+
+
+def forget(record: Record, *, leaving: bool) -> list[str]:
+    """Have flows forgotten; return what went wrong with that, which is no reason to fail."""
+    try:
+        conntrack.apply(plan_departure(record) if leaving else plan_arrival(record))
+    except OSError as error:
+        return [f"flows that began earlier may go on as they did: {os_reason(error)}"]
+    return []
 
 
 def plan_arrival(record: Record) -> list[Flush]:

@@ -100,7 +100,7 @@ class Forwarder:
             raise self._io_failure(error) from error
         finally:
             os.close(file)
-        return notices + _forget_flows(record, leaving=False)
+        return notices + self._forget_flows(record, leaving=False)
 
     def _decide(self, own: Transition, policy: str) -> tuple[Step, list[str]]:
         """Return what is to be committed and what is worth telling of it.
@@ -177,7 +177,7 @@ class Forwarder:
             if file is not None:
                 os.close(file)
         if record is not None:
-            for notice in _forget_flows(record, leaving=True):
+            for notice in self._forget_flows(record, leaving=True):
                 stderr.say(notice)
 
     def _leave(self, record: Record) -> None:
@@ -192,6 +192,11 @@ class Forwarder:
         )
         self._commit(step)
         self.ledger.release(record)
+        try:
+            # Until the delegate is through there is a record, which must not bring rules back.
+            self._replace_entry(changes.without(record).but(earlier=None))
+        except CniError as error:
+            stderr.say(f"{record.attachment} stays on record with ports it has no more: {error}")
 
     def _remove(self, attachment: Attachment, chain: str) -> None:
         """Remove what bears an attachment's tag: nothing is on record of it."""
@@ -237,6 +242,13 @@ class Forwarder:
     def backend(self, name: str) -> BackEnd:
         """Return a back end whose children share the lock on the record."""
         return self.backends.get(name, self.ledger, self.keep())
+
+    def _forget_flows(self, record: Record, *, leaving: bool) -> list[str]:
+        if not any(item.protocol == "udp" for item in record.mappings):
+            return []
+        from mesos_cni_port_mapper.netfilter import flows
+
+        return flows.forget(record, leaving=leaving)
 
     def _open_gate(self, records: Sequence[Record]) -> None:
         self._gate(records, opens=True)
@@ -295,20 +307,6 @@ class Forwarder:
         return CniError(
             IO_FAILURE, f"stateDir: cannot keep state in {self.ledger.directory}", os_reason(error)
         )
-
-
-def _forget_flows(record: Record, *, leaving: bool) -> list[str]:
-    """Have flows forgotten; return what went wrong with that, which is no reason to fail."""
-    if not any(item.protocol == "udp" for item in record.mappings):
-        return []
-    from mesos_cni_port_mapper.netfilter import conntrack, flows
-
-    plan = flows.plan_departure(record) if leaving else flows.plan_arrival(record)
-    try:
-        conntrack.apply(plan)
-    except OSError as error:
-        return [f"flows that began earlier may go on as they did: {os_reason(error)}"]
-    return []
 
 
 def _specific_tags(contest: Contest) -> tuple[str, ...]:

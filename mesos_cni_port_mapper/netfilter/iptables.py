@@ -108,6 +108,15 @@ class Iptables(Value):
                 done.stdout[:2000].decode(errors="replace").strip(),
             ) from error
 
+    def counted(self, table: str) -> list[tuple[int, int, str, str]]:
+        """Return a table's rules, each with its packets, its bytes, its chain and its text."""
+        from mesos_cni_port_mapper.portmap.listing import parse_counted
+
+        done = self._run([*self.save, "-c", "-t", table], b"")
+        if done.status != 0:
+            raise CniError(RULES_FAILED, f"{self.save[0]} cannot list {table}", _words_of(done))
+        return parse_counted(done.stdout)
+
     def rehearse(self, table: str) -> None:
         """Complain if the kernel has no such table or somebody keeps it; nothing is changed."""
         done = self._run([*self.restore, "--test", "--noflush"], f"*{table}\nCOMMIT\n".encode())

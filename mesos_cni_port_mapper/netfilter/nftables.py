@@ -163,7 +163,7 @@ class NfTables(Value):
         sides = [Side(family=family, strays=(mark,)) for family in (IPV4, IPV6)]
         self._note(sides, self._agree(sides, ""))
 
-    def strays(self, network: str, kept: Collection[Attachment]) -> list[str]:
+    def strays(self, network: str | None, kept: Collection[Attachment]) -> list[str]:
         """Return the identities of a network's attachments, but for some."""
         own = {identity_of(each) for each in kept}
         found = []
@@ -177,6 +177,32 @@ class NfTables(Value):
                         if is_of_network(held.comment, network) and held.value not in own
                     ]
         return list(dict.fromkeys(found))
+
+    def restore(
+        self,
+        records: Sequence[Record],
+        raised: Collection[str],  # noqa: ARG002 - a map looks at one address first by itself
+        strays: Sequence[str] = (),
+    ) -> list[Record]:
+        """Bring back what records ask for and remove identities; return whose were amiss."""
+        from mesos_cni_port_mapper.netfilter.restoration import plan_return, plan_sides
+
+        self.preflight()
+        sides = plan_sides(records, strays)
+        refusal = ""
+        for _ in range(_ATTEMPTS):
+            listings = {side.family: self.nft.listing(side.family) for side in sides}
+            back = plan_return(sides, listings)
+            refusal = self.nft.commit(back.lines) if back.lines else ""
+            if not refusal:
+                for side in sides:
+                    for attachment in side.staying:
+                        self.ledger.join(_users(side.family), attachment)
+                self._note(sides, back.dissolved)
+                return [each for each in records if identity_of(each.attachment) in back.amiss]
+        raise RulesUntouchedError(
+            RULES_FAILED, f"{self.nft.program} refused to restore what is on record", refusal
+        )
 
     def local_targets(self, mark: str) -> tuple[set[str], set[str]]:
         """Return where ports of loopback lead to: an identity's, and everybody else's."""

@@ -14,7 +14,7 @@ from mesos_cni_port_mapper.value import Value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Mapping, Sequence
 
     from mesos_cni_port_mapper.netfilter.changes import Change, Step
     from mesos_cni_port_mapper.netfilter.iptables import Iptables
@@ -89,7 +89,7 @@ class Tables(Value):
             gone = self._tools(plan.family).agree([plan])
             self.ledger.forget_chains(plan, gone)
 
-    def strays(self, network: str, kept: Collection[Attachment]) -> list[str]:
+    def strays(self, network: str | None, kept: Collection[Attachment]) -> list[str]:
         """Return the tags of a network's attachments, but for some; bare ones name no network."""
         own = {tag_of(each) for each in kept}
         found = []
@@ -99,6 +99,30 @@ class Tables(Value):
         return [
             tag for tag in dict.fromkeys(found) if is_of_network(tag, network) and tag not in own
         ]
+
+    def restore(
+        self, records: Sequence[Record], raised: Collection[str], strays: Sequence[str] = ()
+    ) -> list[Record]:
+        """Bring back what records ask for and remove marks; return whose rules were amiss."""
+        from mesos_cni_port_mapper.netfilter import restoration
+
+        self.preflight()
+        amiss: list[Record] = []
+        existing = self._existing() if strays else []
+        for table in TABLES:
+            wanted = restoration.plan_wanted(records, table)
+            if not wanted and table not in existing:
+                continue
+            tools = self._tools(table[0])
+            lacking = restoration.find_lacking(tools.listing(table[1]), wanted)
+            plans = restoration.plan_order(wanted, lacking)
+            plans += restoration.plan_sweep(strays if table in existing else (), table)
+            if plans:
+                self.ledger.forget_chains(plans[0], tools.agree(plans, raised))
+            for _, plan in wanted:
+                self.ledger.note_chains(plan)
+            amiss += [record for record in lacking if record not in amiss]
+        return amiss
 
     def local_targets(self, mark: str) -> tuple[set[str], set[str]]:
         """Return where ports of loopback lead to: those with a tag, and everybody else's."""

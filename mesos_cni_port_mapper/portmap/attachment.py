@@ -51,9 +51,9 @@ def is_of_container(tag: str, other: str) -> bool:
     return is_tag(tag) and is_tag(other) and tag.split(" ")[1] == other.split(" ")[1]
 
 
-def is_of_network(tag: str, network: str) -> bool:
-    """Tell whether a tag names a network, or the digest that stands for a long name."""
-    return is_tag(tag) and tag.split(" ")[3] in (network, _shorter(network))
+def is_of_network(tag: str, network: str | None) -> bool:
+    """Tell whether a tag names a network, or the digest for a long name; None is any network."""
+    return is_tag(tag) and (network is None or tag.split(" ")[3] in (network, _shorter(network)))
 
 
 def bare_tag_of(attachment: Attachment) -> str:

@@ -37,6 +37,18 @@ def parse_listing(data: bytes) -> Listing:
     )
 
 
+def parse_counted(data: bytes) -> list[tuple[int, int, str, str]]:
+    """Parse ``iptables-save -c``: packets, bytes, chain and text of each rule."""
+    found = []
+    for line in _split_lines(data.decode("utf-8", "surrogateescape")):
+        counters, bracket, rule = line.partition("] -A ")
+        if bracket and counters.startswith("["):
+            packets, _, count = counters[1:].partition(":")
+            chain, _, text = rule.partition(" ")
+            found.append((int(packets), int(count), chain, text))
+    return found
+
+
 def _split_lines(text: str) -> list[str]:
     """Split at line breaks outside of quotes: a comment may hold one, and look like a line then."""
     lines = []

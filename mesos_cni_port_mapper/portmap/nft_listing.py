@@ -19,10 +19,14 @@ _PROTOCOLS = {6: "tcp", 17: "udp", 132: "sctp"}
 
 
 class Held(Value):
-    """What is held under a key: a value, "" in a set, and a comment, "" for none."""
+    """What is held under a key: a value, "" in a set, and a comment, "" for none.
+
+    ``counted`` are packets and bytes, where the kernel counts them.
+    """
 
     value: str = ""
     comment: str = ""
+    counted: tuple[int, int] | None = None
 
 
 class NftListing(Value):
@@ -67,9 +71,12 @@ def _rules_of(items: list[tuple[str, Any]], chain: dict[str, Any]) -> tuple[str,
 
 def _element_of(element: Any, kinds: Any) -> tuple[str, Held]:
     key, value = element if isinstance(element, list) else (element, "")
-    comment = ""
+    comment, counted = "", None
     if isinstance(key, dict) and "elem" in key:
         comment = key["elem"].get("comment", "")
+        counter = key["elem"].get("counter")
+        if counter is not None:
+            counted = (int(counter["packets"]), int(counter["bytes"]))
         key = key["elem"]["val"]
     if isinstance(key, dict) and isinstance(kinds, list):
         parts = zip(kinds, key["concat"], strict=True)
@@ -78,7 +85,7 @@ def _element_of(element: Any, kinds: Any) -> tuple[str, Held]:
                 _PROTOCOLS.get(part, part) if kind == "inet_proto" else part for kind, part in parts
             ]
         }
-    return _text_of(key), Held(value=_text_of(value), comment=comment)
+    return _text_of(key), Held(value=_text_of(value), comment=comment, counted=counted)
 
 
 def _text_of(value: Any) -> str:
