@@ -141,6 +141,10 @@ class BackEnds:
 
         return Nft(program=self._nft(), environ=self._environ, seconds=self._seconds, keep=keep)
 
+    def tools(self, name: str) -> Mapping[int, Iptables]:
+        """Return the tools for tables of iptables by family, those that are there."""
+        return self._tools(name)
+
     def _nft(self) -> str:
         if self._found_nft is None:
             self._found_nft = process.find_tool("nft", self._environ)

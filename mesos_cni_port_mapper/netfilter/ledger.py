@@ -240,6 +240,13 @@ class Ledger(Value):
         except FileNotFoundError:
             return False
 
+    def shared_things(self) -> list[str]:
+        """Return everything that some attachment needs and several may share."""
+        try:
+            return sorted(os.listdir(f"{self.directory}/users"))
+        except FileNotFoundError:
+            return []
+
     def _users(self, thing: str) -> str:
         return f"{self.directory}/users/{thing}"
 

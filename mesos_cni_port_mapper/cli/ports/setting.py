@@ -1,0 +1,129 @@
+"""What every command about port mappings works on: the state of this network namespace."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import click
+
+from mesos_cni_port_mapper.cni.errors import CniError
+from mesos_cni_port_mapper.cni.fields import shown
+from mesos_cni_port_mapper.harness.errors import HarnessError, UsageError, one_line
+from mesos_cni_port_mapper.linux import files, process, signals
+from mesos_cni_port_mapper.linux.host import Host, this_host
+from mesos_cni_port_mapper.linux.lock import LockHeldError
+from mesos_cni_port_mapper.netfilter.backends import BackEnds
+from mesos_cni_port_mapper.netfilter.forwarder import Forwarder
+from mesos_cni_port_mapper.netfilter.inventory import Holding, take_inventory
+from mesos_cni_port_mapper.netfilter.ledger import Ledger
+from mesos_cni_port_mapper.portmap.attachment import Attachment
+from mesos_cni_port_mapper.portmap.configuration import DEFAULT_STATE_DIRECTORY, Timeouts
+
+_NET_ADMIN = 12
+"""The number of CAP_NET_ADMIN (include/uapi/linux/capability.h)."""
+
+state_dir_flag = click.option(
+    "--state_dir",
+    "--state-dir",
+    "state_dir",
+    envvar="MESOS_STATE_DIR",
+    default=DEFAULT_STATE_DIRECTORY,
+    help=f"The port mapper's stateDir; {DEFAULT_STATE_DIRECTORY}.",
+)
+
+
+@dataclass(frozen=True)
+class Setting:
+    """The host, what is on record in its network namespace, and the tools it has.
+
+    ``state_dir`` holds a directory for each network namespace.
+    """
+
+    state_dir: str
+    host: Host
+    environ: dict[str, str]
+    backends: BackEnds
+    ledger: Ledger
+
+    def forwarder(self) -> Forwarder:
+        """Return what makes and removes the rules of one attachment."""
+        return Forwarder(self.ledger, self.backends, Timeouts().lock)
+
+    def holdings(self) -> list[Holding]:
+        """Return everybody on record, the oldest first."""
+        return take_inventory(self.ledger, self.host)
+
+    def has_state(self) -> bool:
+        """Tell whether a port mapper has ever worked here with this state directory."""
+        return os.path.isdir(f"{self.ledger.directory}/attachments")
+
+
+def open_setting(
+    state_dir: str, make: Callable[[dict[str, str], float], BackEnds] = BackEnds
+) -> Setting:
+    """Return the setting of this process; ``make`` makes the tools."""
+    if not state_dir.startswith("/") or not state_dir.isprintable():
+        raise UsageError(f"--state_dir: must be an absolute path, not {shown(state_dir)}")
+    need_privilege()
+    host = this_host()
+    environ = process.original_environment(os.environ)
+    directory = state_dir.rstrip("/")
+    # Children are waited for by signal.
+    signals.hold()
+    return Setting(
+        state_dir=directory,
+        host=host,
+        environ=environ,
+        backends=make(environ, Timeouts().tools),
+        ledger=Ledger(directory=f"{directory}/{host.network_namespace}"),
+    )
+
+
+def need_privilege() -> None:
+    """Complain unless the kernel would show us its tables."""
+    for line in (files.read("/proc/self/status") or b"").decode().splitlines():
+        name, _, value = line.partition(":")
+        if name == "CapEff" and not int(value, 16) >> _NET_ADMIN & 1:
+            raise HarnessError("this needs CAP_NET_ADMIN: run it as root, with sudo for example")
+
+
+@contextlib.contextmanager
+def told() -> Iterator[None]:
+    """Give errors the form that commands have for them."""
+    try:
+        yield
+    except CniError as error:
+        raise HarnessError(str(error)) from error
+    except signals.Interrupted as interruption:
+        raise HarnessError(str(interruption), 128 + interruption.number) from interruption
+    except OSError as error:
+        raise HarnessError(one_line(error)) from error
+
+
+def encode_attachment(attachment: Attachment) -> dict[str, Any]:
+    """Return an attachment as every document of these commands has it."""
+    return {
+        "container_id": attachment.container_id,
+        "network": attachment.network,
+        "interface": attachment.ifname,
+    }
+
+
+def wait_for_busy(setting: Setting) -> None:
+    """Wait for plugins that work on an attachment, as long as they wait for one another.
+
+    The lock of the ledger must not be held, which they may be waiting for.
+    """
+    deadline = time.monotonic() + Timeouts().lock
+    for holding in setting.holdings():
+        if holding.is_busy:
+            left = max(deadline - time.monotonic(), 0.01)
+            with contextlib.suppress(LockHeldError):
+                entry = setting.ledger.open(holding.record.attachment, left)
+                if entry is not None:
+                    entry.close()

@@ -1,0 +1,124 @@
+"""Forwarding as it would be done, without doing it.
+
+The tools are real and so are their listings, but what changes a table is only checked, by the
+tool's own way to check it (``iptables-restore --test``, ``nft -c``), and kept. A batch that the
+kernel would refuse is refused here, and what comes after is what would come after.
+"""
+
+from __future__ import annotations
+
+from mesos_cni_port_mapper.netfilter.backends import BackEnds
+from mesos_cni_port_mapper.netfilter.forwarder import Forwarder
+from mesos_cni_port_mapper.netfilter.gate import Gate
+from mesos_cni_port_mapper.netfilter.iptables import Iptables
+from mesos_cni_port_mapper.netfilter.nft import Nft
+from mesos_cni_port_mapper.value import Value
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from typing import Any
+
+    from mesos_cni_port_mapper.linux import process
+    from mesos_cni_port_mapper.netfilter.record import Record
+
+
+class Batch(Value):
+    """What a tool would be given: its arguments and its standard input.
+
+    ``is_refused`` tells of one that the kernel would not take; another comes in its place.
+    """
+
+    argv: tuple[str, ...]
+    script: str
+    is_refused: bool = False
+
+
+class _RehearsedIptables(Iptables):
+    tape: list[Batch]
+    listings: dict[tuple[str, ...], process.Finished]
+
+    def _run(self, argv: list[str], stdin: bytes) -> process.Finished:
+        if "--noflush" not in argv:
+            known = self.listings.get(tuple(argv))
+            if known is None:
+                known = self.listings[tuple(argv)] = super()._run(argv, stdin)
+            return known
+        done = super()._run([*argv, "--test"], stdin)
+        self.tape.append(_batch(argv, stdin, done))
+        return done
+
+
+class _RehearsedNft(Nft):
+    tape: list[Batch]
+    listings: dict[tuple[str, ...], process.Finished]
+
+    def _run(self, arguments: list[str], stdin: bytes) -> process.Finished:
+        if "-f" not in arguments:
+            known = self.listings.get(tuple(arguments))
+            if known is None:
+                known = self.listings[tuple(arguments)] = super()._run(arguments, stdin)
+            return known
+        done = super()._run(["-c", *arguments], stdin)
+        self.tape.append(_batch([self.program, *arguments], stdin, done))
+        return done
+
+
+class RehearsedBackEnds(BackEnds):
+    """A host's tools that change nothing; ``tape`` has what they would have been given.
+
+    A table is listed once, however often it is asked for.
+    """
+
+    def __init__(self, environ: Mapping[str, str], seconds: float) -> None:
+        super().__init__(environ, seconds)
+        self.tape: list[Batch] = []
+        self._listings: dict[tuple[str, ...], process.Finished] = {}
+
+    def nft(self, keep: tuple[int, ...] = ()) -> Nft:
+        """Return the tool of nf_tables, which may not be there."""
+        return _RehearsedNft(tape=self.tape, listings=self._listings, **_fields(super().nft(keep)))
+
+    def _find(self, name: str) -> dict[int, Iptables]:
+        return {
+            family: _RehearsedIptables(tape=self.tape, listings=self._listings, **_fields(each))
+            for family, each in super()._find(name).items()
+        }
+
+
+class IdleGate(Gate):
+    """A gate that stays as it is."""
+
+    def open(self, *records: Record) -> None:
+        """Do nothing."""
+
+    def shut(self, *records: Record) -> None:
+        """Do nothing."""
+
+    def shut_unrecorded(self, own: set[str], others: set[str]) -> None:
+        """Do nothing."""
+
+
+class RehearsedForwarder(Forwarder):
+    """Forwards with rehearsed tools, and leaves the kernel's parameters and flows alone.
+
+    Its ledger must be a copy.
+    """
+
+    def _gate(self, records: Sequence[Record], *, opens: bool) -> None:
+        """Do nothing."""
+
+    def _forget_flows(self, record: Record, *, leaving: bool) -> list[str]:  # noqa: ARG002
+        return []
+
+
+def _fields(value: Value) -> dict[str, Any]:
+    return {name: getattr(value, name) for name in type(value).fields}
+
+
+def _batch(argv: Sequence[str], stdin: bytes, done: process.Finished) -> Batch:
+    return Batch(
+        argv=tuple(argv),
+        script=stdin.decode("utf-8", "surrogateescape"),
+        is_refused=done.status != 0,
+    )
