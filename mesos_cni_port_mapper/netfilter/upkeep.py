@@ -91,6 +91,17 @@ def restore(
     return Restored(records=tuple(amiss), marks=tuple(gone), problems=tuple(problems))
 
 
+def without_owners(
+    forwarder: Forwarder, marks: Mapping[str, Sequence[str]], records: Sequence[Record]
+) -> dict[str, list[str]]:
+    """Return the marks, by back end, that none of some records is behind."""
+    found = {}
+    for name, each in marks.items():
+        known = {forwarder.backend(name).mark_of(record.attachment) for record in records}
+        found[name] = [mark for mark in each if mark not in known]
+    return found
+
+
 def _let_out(records: Iterable[Record], gate: Gate) -> list[Record]:
     shut = [
         record

@@ -18,12 +18,13 @@ from mesos_cni_port_mapper.cli.ports.setting import (
     wait_for_busy,
 )
 from mesos_cni_port_mapper.netfilter import upkeep
-from mesos_cni_port_mapper.netfilter.gate import Gate
 from mesos_cni_port_mapper.netfilter.inventory import Holding
 from mesos_cni_port_mapper.netfilter.upkeep import Restored
 
 
-@click.command("restore", cls=Command, epilog="Example: nft flush ruleset; mesos-cni ports restore")
+@click.command(
+    "restore", cls=Command, epilog="Example: systemctl reload firewalld && mesos-cni ports restore"
+)
 @json_flag
 @state_dir_flag
 def command(as_json: bool, state_dir: str) -> int:
@@ -71,6 +72,6 @@ def _restore(setting: Setting) -> tuple[Restored, list[Holding]]:
     try:
         holdings = setting.holdings()
         records = [each.record for each in holdings if not (each.reason or each.is_busy)]
-        return upkeep.restore(forwarder, records, Gate(ledger=setting.ledger)), holdings
+        return upkeep.restore(forwarder, records, setting.gate()), holdings
     finally:
         os.close(file)

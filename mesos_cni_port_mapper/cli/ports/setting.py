@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
+import tempfile
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import click
@@ -19,8 +21,15 @@ from mesos_cni_port_mapper.linux.host import Host, this_host
 from mesos_cni_port_mapper.linux.lock import LockHeldError
 from mesos_cni_port_mapper.netfilter.backends import BackEnds
 from mesos_cni_port_mapper.netfilter.forwarder import Forwarder
+from mesos_cni_port_mapper.netfilter.gate import Gate
 from mesos_cni_port_mapper.netfilter.inventory import Holding, take_inventory
 from mesos_cni_port_mapper.netfilter.ledger import Ledger
+from mesos_cni_port_mapper.netfilter.rehearsal import (
+    Batch,
+    IdleGate,
+    RehearsedBackEnds,
+    RehearsedForwarder,
+)
 from mesos_cni_port_mapper.portmap.attachment import Attachment
 from mesos_cni_port_mapper.portmap.configuration import DEFAULT_STATE_DIRECTORY, Timeouts
 
@@ -52,7 +61,19 @@ class Setting:
 
     def forwarder(self) -> Forwarder:
         """Return what makes and removes the rules of one attachment."""
-        return Forwarder(self.ledger, self.backends, Timeouts().lock)
+        kind = RehearsedForwarder if self._is_rehearsal() else Forwarder
+        return kind(self.ledger, self.backends, Timeouts().lock)
+
+    def gate(self) -> Gate:
+        """Return the way out of loopback."""
+        return (IdleGate if self._is_rehearsal() else Gate)(ledger=self.ledger)
+
+    def tape(self) -> list[Batch]:
+        """Return what has been rehearsed."""
+        return self.backends.tape if isinstance(self.backends, RehearsedBackEnds) else []
+
+    def _is_rehearsal(self) -> bool:
+        return isinstance(self.backends, RehearsedBackEnds)
 
     def holdings(self) -> list[Holding]:
         """Return everybody on record, the oldest first."""
@@ -84,6 +105,26 @@ def open_setting(
     )
 
 
+@contextlib.contextmanager
+def open_rehearsal(state_dir: str) -> Iterator[Setting]:
+    """Give the setting of this process with a copy of its state, and tools that change nothing."""
+    setting = open_setting(state_dir, RehearsedBackEnds)
+    with copied(setting.ledger) as ledger:
+        yield replace(setting, ledger=ledger)
+
+
+@contextlib.contextmanager
+def copied(ledger: Ledger) -> Iterator[Ledger]:
+    """Give a copy of what is on record, to be thrown away."""
+    with tempfile.TemporaryDirectory(prefix="mesos-cni-") as directory:
+        copy = f"{directory}/state"
+        if os.path.isdir(ledger.directory):
+            # Somebody may be at work: what goes meanwhile need not be copied.
+            with contextlib.suppress(shutil.Error):
+                shutil.copytree(ledger.directory, copy)
+        yield Ledger(directory=copy)
+
+
 def need_privilege() -> None:
     """Complain unless the kernel would show us its tables."""
     for line in (files.read("/proc/self/status") or b"").decode().splitlines():
@@ -93,11 +134,13 @@ def need_privilege() -> None:
 
 
 @contextlib.contextmanager
-def told() -> Iterator[None]:
-    """Give errors the form that commands have for them."""
+def told(*usage: int) -> Iterator[None]:
+    """Give errors the form that commands have for them; codes of ``usage`` are of wrong input."""
     try:
         yield
     except CniError as error:
+        if error.code in usage:
+            raise UsageError(str(error)) from error
         raise HarnessError(str(error)) from error
     except signals.Interrupted as interruption:
         raise HarnessError(str(interruption), 128 + interruption.number) from interruption
