@@ -14,7 +14,7 @@ from mesos_cni_port_mapper.linux import stderr
 from mesos_cni_port_mapper.linux.lock import LockHeldError
 from mesos_cni_port_mapper.netfilter import changes
 from mesos_cni_port_mapper.netfilter.changes import Step, Transition
-from mesos_cni_port_mapper.netfilter.outcome import RulesUntouchedError
+from mesos_cni_port_mapper.netfilter.outcome import RulesUntouchedError, with_way_out
 from mesos_cni_port_mapper.portmap.attachment import bare_tag_of, tag_of
 from mesos_cni_port_mapper.portmap.traffic import IPTABLES, STRICT
 
@@ -190,7 +190,11 @@ class Forwarder:
             others=tuple([Transition(before=each, after=each) for each in others]),
             raised=_specific_tags(self.ledger.contest(mappings, record.attachment)),
         )
-        self._commit(step)
+        try:
+            self._commit(step)
+        except RulesUntouchedError as error:
+            obstacles = self.backends.obstacles(record.backend)
+            raise with_way_out(error, record.attachment.container_id, obstacles) from error
         self.ledger.release(record)
         try:
             # Until the delegate is through there is a record, which must not bring rules back.

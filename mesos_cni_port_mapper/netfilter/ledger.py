@@ -240,6 +240,23 @@ class Ledger(Value):
         except FileNotFoundError:
             return False
 
+    def forget_unknown(self) -> None:
+        """Void what belongs to attachments of which there is no record."""
+        known = set(os.listdir(f"{self.directory}/attachments"))
+        for thing in self.shared_things():
+            for name in set(os.listdir(self._users(thing))) - known:
+                files.remove(f"{self._users(thing)}/{name}")
+            try:
+                os.rmdir(self._users(thing))
+            except OSError:
+                continue  # Others need it.
+        for block in os.listdir(f"{self.directory}/claims"):
+            claims = {
+                port: {address: name for address, name in held.items() if name in known}
+                for port, held in self._claims(block).items()
+            }
+            self._write_claims(block, {port: held for port, held in claims.items() if held})
+
     def shared_things(self) -> list[str]:
         """Return everything that some attachment needs and several may share."""
         try:

@@ -1,17 +1,19 @@
 """Forwarding as it would be done, without doing it.
 
 The tools are real and so are their listings, but what changes a table is only checked, by the
-tool's own way to check it (``iptables-restore --test``, ``nft -c``), and kept. A batch that the
-kernel would refuse is refused here, and what comes after is what would come after.
+tool's own way to check it (``iptables-restore --test``, ``nft -c``) and against the listing, and
+kept. A batch that would be refused is refused here, and what comes after is what would come after.
 """
 
 from __future__ import annotations
 
 from mesos_cni_port_mapper.netfilter.backends import BackEnds
+from mesos_cni_port_mapper.netfilter.existing import has_table
 from mesos_cni_port_mapper.netfilter.forwarder import Forwarder
 from mesos_cni_port_mapper.netfilter.gate import Gate
 from mesos_cni_port_mapper.netfilter.iptables import Iptables
 from mesos_cni_port_mapper.netfilter.nft import Nft
+from mesos_cni_port_mapper.portmap.listing import Listing, split_words
 from mesos_cni_port_mapper.value import Value
 
 TYPE_CHECKING = False
@@ -21,6 +23,10 @@ if TYPE_CHECKING:
 
     from mesos_cni_port_mapper.linux import process
     from mesos_cni_port_mapper.netfilter.record import Record
+
+
+_BUILT_IN = ("PREROUTING", "INPUT", "OUTPUT", "POSTROUTING")
+"""Chains that are there as soon as somebody looks; a table is made by the first batch for it."""
 
 
 class Batch(Value):
@@ -35,8 +41,16 @@ class Batch(Value):
 
 
 class _RehearsedIptables(Iptables):
+    family: int
     tape: list[Batch]
     listings: dict[tuple[str, ...], process.Finished]
+
+    def commit(self, table: str, lines: Sequence[str]) -> str:
+        # The nft variant tests little more than the spelling.
+        listing = Listing(chains={}, built_in=frozenset())
+        if has_table(self.family, table):
+            listing = self.listing(table)
+        return find_refusal(listing, lines) or super().commit(table, lines)
 
     def _run(self, argv: list[str], stdin: bytes) -> process.Finished:
         if "--noflush" not in argv:
@@ -81,7 +95,9 @@ class RehearsedBackEnds(BackEnds):
 
     def _find(self, name: str) -> dict[int, Iptables]:
         return {
-            family: _RehearsedIptables(tape=self.tape, listings=self._listings, **_fields(each))
+            family: _RehearsedIptables(
+                family=family, tape=self.tape, listings=self._listings, **_fields(each)
+            )
             for family, each in super()._find(name).items()
         }
 
@@ -110,6 +126,32 @@ class RehearsedForwarder(Forwarder):
 
     def _forget_flows(self, record: Record, *, leaving: bool) -> list[str]:  # noqa: ARG002
         return []
+
+
+def find_refusal(listing: Listing, lines: Sequence[str]) -> str:
+    """Return the first line of a batch that cannot be carried out on a table, or ""."""
+    chains = {
+        name: [sorted(split_words(rule)) for rule in rules]
+        for name, rules in listing.chains.items()
+    }
+    for name in _BUILT_IN:
+        chains.setdefault(name, [])
+    for line in lines:
+        verb, name, rule = [*line.split(" ", 2), ""][:3]
+        words = sorted(split_words(rule))
+        if (verb == "-N") == (name in chains):
+            return line
+        if verb in ("-C", "-D") and words not in chains[name]:
+            return line
+        if verb == "-N":
+            chains[name] = []
+        elif verb == "-X":
+            del chains[name]
+        elif verb == "-D":
+            chains[name].remove(words)
+        elif verb in ("-A", "-I"):
+            chains[name].append(words)
+    return ""
 
 
 def _fields(value: Value) -> dict[str, Any]:

@@ -101,6 +101,7 @@ def _repair(setting: Setting) -> Repair:
         if not restored.problems:
             for record in gone:
                 upkeep.strike_off(setting.ledger, record)
+            setting.ledger.forget_unknown()
     finally:
         os.close(file)
     return Repair(
