@@ -138,20 +138,25 @@ def find_refusal(listing: Listing, lines: Sequence[str]) -> str:
         chains.setdefault(name, [])
     for line in lines:
         verb, name, rule = [*line.split(" ", 2), ""][:3]
-        words = sorted(split_words(rule))
-        if (verb == "-N") == (name in chains):
+        if not _carry_out(chains, verb, name, sorted(split_words(rule))):
             return line
-        if verb in ("-C", "-D") and words not in chains[name]:
-            return line
-        if verb == "-N":
-            chains[name] = []
-        elif verb == "-X":
-            del chains[name]
-        elif verb == "-D":
-            chains[name].remove(words)
-        elif verb in ("-A", "-I"):
-            chains[name].append(words)
     return ""
+
+
+def _carry_out(chains: dict[str, list[list[str]]], verb: str, name: str, words: list[str]) -> bool:
+    rules = chains.get(name)
+    if verb == "-N":
+        chains[name] = []
+        return rules is None
+    if rules is None or (verb in ("-C", "-D") and words not in rules):
+        return False
+    if verb == "-X":
+        del chains[name]
+    elif verb == "-D":
+        rules.remove(words)
+    elif verb in ("-A", "-I"):
+        rules.append(words)
+    return True
 
 
 def _fields(value: Value) -> dict[str, Any]:

@@ -85,8 +85,24 @@ def plan_wanted(records: Sequence[Record], table: tuple[int, str]) -> Wanted:
 
 
 def find_lacking(listing: Listing, wanted: Wanted) -> list[Record]:
-    """Return the records of which a table does not hold what it should."""
-    return [record for record, plan in wanted if name_differences(listing, plan)]
+    """Return the records of which a table does not hold what it should, in whatever order."""
+    return [record for record, plan in wanted if _lacks(name_differences(listing, plan))]
+
+
+def find_sunken(listing: Listing, wanted: Wanted, raised: Collection[str]) -> list[Record]:
+    """Return the records with raised tags that lack nothing but their place above others."""
+    return [
+        record
+        for record, plan in wanted
+        if plan.tag in raised
+        for differences in [name_differences(listing, plan)]
+        if differences and not _lacks(differences)
+    ]
+
+
+def _lacks(differences: Sequence[str]) -> bool:
+    # Who shares a port with a newer one stands below, and that is as it should be.
+    return any("shadowed by: " not in each for each in differences)
 
 
 def plan_order(wanted: Wanted, lacking: Collection[Record]) -> list[Plan]:

@@ -105,6 +105,7 @@ class Tables(Value):
     ) -> list[Record]:
         """Bring back what records ask for and remove marks; return whose rules were amiss."""
         from mesos_cni_port_mapper.netfilter import restoration
+        from mesos_cni_port_mapper.netfilter.batch import plan_agreement
 
         self.preflight()
         amiss: list[Record] = []
@@ -114,14 +115,17 @@ class Tables(Value):
             if not wanted and table not in existing:
                 continue
             tools = self._tools(table[0])
-            lacking = restoration.find_lacking(tools.listing(table[1]), wanted)
+            listing = tools.listing(table[1])
+            lacking = restoration.find_lacking(listing, wanted)
+            sunken = restoration.find_sunken(listing, wanted, raised)
             plans = restoration.plan_order(wanted, lacking)
+            plans += [plan for record, plan in wanted if record in sunken and plan not in plans]
             plans += restoration.plan_sweep(strays if table in existing else (), table)
-            if plans:
+            if plans and plan_agreement(listing, plans, raised):
                 self.ledger.forget_chains(plans[0], tools.agree(plans, raised))
+                amiss += [each for each in (*lacking, *sunken) if each not in amiss]
             for _, plan in wanted:
                 self.ledger.note_chains(plan)
-            amiss += [record for record in lacking if record not in amiss]
         return amiss
 
     def local_targets(self, mark: str) -> tuple[set[str], set[str]]:

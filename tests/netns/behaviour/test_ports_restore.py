@@ -141,6 +141,7 @@ def test_the_newest_of_those_who_share_a_port_stands_first_again(chains_site: Si
     ports.succeed("restore")
 
     assert rules(chains_site) == before
+    assert ports.succeed("restore") == NOTHING_TO_DO
     # And when the older one's rule alone is lost.
     lost = [line for line in rules(chains_site) if "container_id: old" in line and "DNAT" in line]
     chains_site.host.run(["iptables-restore", "--noflush"], delete(lost[0]))
