@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from mesos_cni_port_mapper.cli.ports.group import SUBCOMMANDS
+from mesos_cni_port_mapper.cli.ports import SUBCOMMANDS
 from mesos_cni_port_mapper.cli.ports.ls import encode_use
 from mesos_cni_port_mapper.netfilter.inventory import Holding
 from mesos_cni_port_mapper.netfilter.usage import Use
