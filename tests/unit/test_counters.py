@@ -43,7 +43,8 @@ def test_a_run_is_the_sum_of_what_is_in_it() -> None:
     assert sum_of(run(8000, 100), counts) == (3, 180)
     assert sum_of(run(50, 20, "udp", "127.0.0.1"), counts) == (2, 90)
     assert sum_of(run(50, 20, "udp"), counts) is None
-    assert sum_of(run(54, 2, "udp", "127.0.0.1"), counts) is None
+    assert sum_of(run(54, 9, "udp", "127.0.0.1"), counts) is None
+    assert sum_of(run(50, 9, "udp", "127.0.0.1"), counts) is None
     assert sum_of(run(8080, protocol="sctp"), counts) is None
 
 

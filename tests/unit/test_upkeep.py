@@ -128,3 +128,7 @@ def test_an_inventory_is_in_order_of_age_and_knows_who_is_gone(host: MemoryHost)
         ("gone", "stale", False),
         ("old", "stale", False),
     ]
+    for age, each in enumerate(records.values()):
+        os.utime(host.ledger._path_of(each.attachment), (2000 + age, 2000 + age))
+    ages = [each.record.attachment.container_id for each in take_inventory(host.ledger, here)]
+    assert ages == ["old", "gone", "elsewhere"]
