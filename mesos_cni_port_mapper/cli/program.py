@@ -22,6 +22,7 @@ COMMANDS = {
     "kill": "kill",
     "logs": "logs",
     "networks": "networks",
+    "ports": "ports",
     "ps": "ps",
     "recover": "recover",
     "run": "run",

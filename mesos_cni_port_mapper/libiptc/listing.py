@@ -37,8 +37,8 @@ find_match = functools.cache(extensions.find_match)
 find_target = functools.cache(extensions.find_target)
 
 
-def print_table(table: Table) -> None:
-    """Print a whole table, or raise ``ListingError``."""
+def print_table(table: Table, *, counted: bool = False) -> None:
+    """Print a whole table, with the rules' counters if wanted, or raise ``ListingError``."""
     _put(f"*{table.name}\n".encode())
     chains = list(table.chains())
     for chain in chains:
@@ -46,6 +46,8 @@ def print_table(table: Table) -> None:
         _put(b":%s %s [%d:%d]\n" % (chain, policy, packets, octets))
     for chain in chains:
         for entry in table.rules(chain):
+            if counted:
+                _put(b"[%d:%d] " % (entry.counters.pcnt, entry.counters.bcnt))
             _put(b"-A %s" % chain)
             _print_rule(table, entry)
             _put(b"\n")

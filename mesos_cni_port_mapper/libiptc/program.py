@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 PROGRAM = "mesos-cni-libiptc"
 USAGE = f"""\
 usage: {PROGRAM} restore 4|6 [-w SECONDS] [--noflush] [--test]    a batch on stdin, for one table
-       {PROGRAM} save 4|6 -t TABLE [-w SECONDS]"""
+       {PROGRAM} save 4|6 -t TABLE [-w SECONDS] [-c]"""
 
 DONE, FAILED, WRONG_USAGE, NO_LOCK = 0, 1, 2, 4
 """Exit statuses, those of iptables-restore."""
@@ -41,6 +41,7 @@ class Wish(Value):
     table: str = ""
     seconds: int = _PATIENCE
     is_test: bool = False
+    counted: bool = False
 
 
 def parse_arguments(arguments: Sequence[str]) -> Wish:
@@ -49,7 +50,7 @@ def parse_arguments(arguments: Sequence[str]) -> Wish:
         raise UsageError
     action, family, *options = arguments
     # iptables-restore has to be told not to empty the table. This program never does.
-    own = ("--noflush", "--test") if action == "restore" else ()
+    own = {"restore": ("--noflush", "--test"), "save": ("-c",)}[action]
     flags = [option for option in options if option not in own]
     values = dict(zip(flags[::2], flags[1::2], strict=False))
     table = values.pop("-t", "")
@@ -68,6 +69,7 @@ def parse_arguments(arguments: Sequence[str]) -> Wish:
         table=table,
         seconds=max(int(seconds), 1),
         is_test="--test" in options,
+        counted="-c" in options,
     )
 
 
@@ -132,7 +134,7 @@ def _save(wish: Wish) -> int:
 
     situation.at = f"the {wish.table} table"
     try:
-        print_table(_open(wish.family, wish.table))
+        print_table(_open(wish.family, wish.table), counted=wish.counted)
     except (ListingError, TableError) as error:
         return _fail(str(error), FAILED)
     return DONE
