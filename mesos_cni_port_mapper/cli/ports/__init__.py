@@ -13,6 +13,7 @@ from mesos_cni_port_mapper.cli.flags import global_flags
 
 SUBCOMMANDS = {
     "check": "check",
+    "explain": "explain",
     "gc": "gc",
     "ls": "ls",
     "plan": "plan",
