@@ -196,10 +196,8 @@ class _Judge:
     def _heard(self, winner: Winner) -> str:
         """Return how a container that gets the packet answers."""
         known = winner.owner.known
-        if known is None:
+        if known is None or known.gone:
             return NOT_KNOWN
-        if known.gone:
-            return SILENCE
         found = self._seen.listeners_in(known, self._journey.asked.protocol)
         if found is None:
             return NOT_KNOWN
