@@ -51,7 +51,7 @@ def observe(state_directory: str, protocol: str, family: int) -> Observation:
     host = this_host()
     ledger = Ledger(directory=f"{state_directory}/{host.network_namespace}")
     try:
-        known = [_known(record, host) for record in ledger.records()]
+        known = [known_on(record, host) for record in ledger.records()]
     except OSError as error:
         known = []
         unseen.append(f"{ledger.directory}: {one_line(error)}")
@@ -154,7 +154,7 @@ def variant_of(path: str, environ: Mapping[str, str]) -> str:
     return "legacy" if done.status == 0 else ""
 
 
-def _known(record: Record, host: Host) -> Known:
+def known_on(record: Record, host: Host) -> Known:
     """Return a record with what says that its container is gone."""
     here = record.but(
         boot_id=host.boot_id, mount_namespace=host.mount_namespace, addresses=(), netns=""

@@ -400,7 +400,9 @@ def test_what_is_said_is_so(answers: Answers, situation: Situation) -> None:
     if situation.masqueraded is not None:
         assert said["masqueraded"] == situation.masqueraded
     if situation.shadowed:
-        owners = [each["owner"]["container"] or each["owner"]["program"] for each in said["shadowed"]]
+        owners = [
+            each["owner"]["container"] or each["owner"]["program"] for each in said["shadowed"]
+        ]
         assert situation.shadowed in owners
     if situation.answers:
         seen = answers.seen[situation.what]

@@ -1,0 +1,53 @@
+"""The commands for looking at a host: wrong input in one line, and help that fits a screen."""
+
+import pytest
+
+from mesos_cni_port_mapper.cli.__main__ import run
+
+PORT = "192.0.2.1:8080"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        ((), "PROTOCOL"),
+        (("tcp",), "ADDRESS:PORT"),
+        (("icmp", PORT), "PROTOCOL"),
+        (("tcp", "192.0.2.1"), "ADDRESS:PORT"),
+        (("tcp", "192.0.2.1:"), "ADDRESS:PORT"),
+        (("tcp", "192.0.2.1:0"), "ADDRESS:PORT"),
+        (("tcp", "192.0.2.1:65536"), "ADDRESS:PORT"),
+        (("tcp", "192.0.2.1:http"), "ADDRESS:PORT"),
+        (("tcp", "example.org:80"), "ADDRESS:PORT"),
+        (("tcp", "2001:db8::1:80"), "ADDRESS:PORT"),
+        (("tcp", "[192.0.2.1]:80"), "ADDRESS:PORT"),
+        (("tcp", PORT, "--from", "nowhere0"), "--from"),
+        (("tcp", PORT, "--from", "2001:db8::9"), "--from"),
+        (("tcp", PORT, "--from", ""), "--from"),
+        (("tcp", PORT, "--state-dir", "here"), "--state-dir"),
+        (("tcp", PORT, "more"), "more"),
+        (("tcp", PORT, "--no-such"), "--no-such"),
+    ],
+)
+def test_what_cannot_be_meant_is_named_in_one_line(
+    capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...], named: str
+) -> None:
+    status = run(["ports", "explain", *arguments])
+
+    said = capsys.readouterr()
+    assert (status, said.out) == (2, "")
+    assert len(said.err.splitlines()) == 1
+    assert said.err.startswith("mesos-cni: ")
+    assert named in said.err
+
+
+@pytest.mark.parametrize("command", [("ports",), ("ports", "explain"), ("doctor",)])
+def test_help_fits_a_screen_and_shows_an_example(
+    capsys: pytest.CaptureFixture[str], command: tuple[str, ...]
+) -> None:
+    assert run([*command, "--help"]) == 0
+
+    said = capsys.readouterr().out.splitlines()
+    assert len(said) <= 24
+    assert max(map(len, said)) <= 100
+    assert any("Example: mesos-cni " in line for line in said)
