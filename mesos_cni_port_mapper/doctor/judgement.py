@@ -269,7 +269,7 @@ def _state(facts: Facts) -> Iterator[Finding]:
         yield Finding(
             PROBLEM,
             "state",
-            f"{state.with_ports} containers on record have ports, and the kernel has no rule of ours",
+            f"{state.with_ports} containers on record have ports, and no rule of ours is there",
             "mesos-cni ports restore",
         )
     yield Finding(OK, "state", f"{state.directory}: {state.records} on record")
