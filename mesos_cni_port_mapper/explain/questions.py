@@ -13,23 +13,28 @@ _SYN = ("FIN,SYN,RST,ACK", "SYN")
 
 def parse_matches(words: list[str]) -> list[Match]:
     """Return what the words of a rule ask, but for its target."""
-    matches = []
-    position, module = 0, ""
+    matches: list[Match] = []
+    position, module, unsettled = 0, "", ""
     while position < len(words):
-        inverted = words[position] == "!"
         start = position
-        position += inverted
-        option = words[position] if position < len(words) else ""
+        position += words[position] == "!"
         end = _end_of(words, position)
-        values = words[position + 1 : end]
+        option, values = "".join(words[position : position + 1]), words[position + 1 : end]
         position = end
         if option == "-m":
-            module = values[0] if values else ""
+            module = "".join(values)
         elif option not in _IGNORED:
             test = _test(module, option, values)
             text = " ".join(words[start:end])
-            asked = _inverted(test) if inverted else test
-            matches.append(Match(text, asked, device=option in ("-i", "-o")))
+            if test is not _unknown:
+                asked = _inverted(test) if words[start] == "!" else test
+                matches.append(Match(text, asked, device=option in ("-i", "-o")))
+            elif unsettled == module and matches and matches[-1].test is _unknown:
+                # One module's options together are one question.
+                matches[-1] = Match(f"{matches[-1].text} {text}", _unknown)
+            else:
+                unsettled = module
+                matches.append(Match(f"-m {module} {text}" if module else text, _unknown))
     return matches
 
 
@@ -67,7 +72,10 @@ def _test(module: str, option: str, values: list[str]) -> Test:
         known = None
     if known is None or not values:
         return _FLAG_TESTS.get(option, _unknown)
-    return known(values)
+    try:
+        return known(values)
+    except ValueError:
+        return _unknown
 
 
 def _source(values: list[str]) -> Test:
