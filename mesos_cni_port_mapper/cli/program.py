@@ -17,6 +17,7 @@ PROGRAM = "mesos-cni"
 COMMANDS = {
     "agent": "agent",
     "cleanup": "cleanup",
+    "doctor": "doctor",
     "exec": "enter",
     "install": "install",
     "kill": "kill",

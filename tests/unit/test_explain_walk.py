@@ -106,7 +106,9 @@ def test_a_match_that_holds(match: str) -> None:
     ],
 )
 def test_a_match_that_does_not(match: str) -> None:
-    assert nat(f"-A PREROUTING {match} {WEB}") == ""
+    journey = send(table("nat", f"-A PREROUTING {match} {WEB}"))
+
+    assert (journey.translation, doubtful(journey)) == (None, [])
 
 
 @pytest.mark.parametrize(
