@@ -13,6 +13,7 @@ from mesos_cni_port_mapper.netfilter.upkeep import Restored
 from mesos_cni_port_mapper.portmap.mapping import ANY
 from tests.unit.memory_host import MemoryHost, record
 from tests.unit.memory_table import MemoryTable
+from tests.unit.wishes import owners
 
 
 @pytest.fixture
@@ -99,8 +100,8 @@ def test_what_belongs_to_nobody_is_void(host: MemoryHost) -> None:
     host.ledger.forget_unknown()
 
     assert len(names_in(host, "users/thing")) == 1
-    owners = host.ledger.contest(record("x", 1, 2).mappings).owners
-    assert [each.attachment.container_id for each, _ in owners] == ["a"]
+    found = owners(host.ledger, record("x", 1, 2).mappings)
+    assert [each.attachment.container_id for each, _ in found] == ["a"]
     claims = [path.read_text() for path in Path(host.ledger.directory, "claims").iterdir()]
     assert [text.count(ANY[4]) for text in claims] == [1]
 

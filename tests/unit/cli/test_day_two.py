@@ -2,7 +2,7 @@
 
 import pytest
 
-from mesos_cni_port_mapper.cli.__main__ import run
+from mesos_cni_port_mapper.cli.program import run
 
 PORT = "192.0.2.1:8080"
 
