@@ -110,6 +110,12 @@ class BackEnds:
         found = [name for name in (IPTABLES, NFTABLES) if self.families(name)]
         return [*found, LIBIPTC] if self._needs_libiptc() else found
 
+    def world_of(self, name: str) -> str:
+        """Return what stands for the tables that a back end works on: two may share theirs."""
+        if name == IPTABLES and (self._shows_legacy(IPV4) or self._shows_legacy(IPV6)):
+            return LIBIPTC
+        return name
+
     def _needs_libiptc(self) -> bool:
         """Tell whether there are legacy tables that the host's own iptables does not show."""
         from mesos_cni_port_mapper.netfilter.existing import has_legacy_table

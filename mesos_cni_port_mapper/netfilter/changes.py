@@ -9,7 +9,7 @@ from mesos_cni_port_mapper.value import Value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from mesos_cni_port_mapper.netfilter.record import Record
     from mesos_cni_port_mapper.portmap.rule import Plan
@@ -88,28 +88,38 @@ def plan_changes(step: Step) -> list[Change]:
     return changes if step.own.after.mappings else changes[::-1]
 
 
-def split_by_backend(step: Step) -> list[tuple[str, Step]]:
+def split_by_backend(step: Step, world_of: Callable[[str], str]) -> list[tuple[str, Step]]:
     """Return what a step is for each back end, the attachment's own first.
 
-    An attachment that changes its back end is new to the one and leaves the other.
+    An attachment that changes its back end is new to the one and leaves the other, unless both work
+    on the same tables: ``world_of`` says which those are.
     """
-    parts: dict[str, list[Transition]] = {step.own.after.backend: []}
+    own = step.own.after.backend
+    used = [record.backend for each in step.transitions() for record in (each.after, *each.had())]
+    if set(used) == {own}:
+        return [(own, step)]
+    worlds: dict[str, str] = {}
+    parts: dict[str, list[Transition]] = {}
+    for backend in (own, *used):
+        parts.setdefault(worlds.setdefault(world_of(backend), backend), [])
     for each in step.transitions():
-        for backend in dict.fromkeys([record.backend for record in (each.after, *each.had())]):
-            parts.setdefault(backend, []).append(_part_of(each, backend))
+        concerned = [world_of(record.backend) for record in (each.after, *each.had())]
+        for world in dict.fromkeys(concerned):
+            parts[worlds[world]].append(_part_of(each, world, world_of))
     return [
         (backend, step.but(own=transitions[-1], others=tuple(transitions[:-1])))
         for backend, transitions in parts.items()
     ]
 
 
-def _part_of(transition: Transition, backend: str) -> Transition:
+def _part_of(transition: Transition, world: str, world_of: Callable[[str], str]) -> Transition:
     after = transition.after
     before = None
     for record in transition.had()[::-1]:
-        if record.backend == backend:
+        if world_of(record.backend) == world:
             before = record.but(earlier=before)
-    return Transition(before=before, after=after if after.backend == backend else without(after))
+    stays = world_of(after.backend) == world
+    return Transition(before=before, after=after if stays else without(after))
 
 
 def without(record: Record) -> Record:
@@ -139,6 +149,11 @@ def find_relieved(step: Step) -> list[Record]:
 def plans_of(records: Iterable[Record], table: tuple[int, str]) -> tuple[Plan, ...]:
     """Plan for records in one table."""
     return tuple([plan for record in records for plan in plan_tables(record.wish(), [table])])
+
+
+def tags_of(records: Iterable[Record]) -> tuple[str, ...]:
+    """Return the tags of those on record."""
+    return tuple([tag_of(record.attachment) for record in records])
 
 
 def tables_of_all(records: Iterable[Record]) -> list[tuple[int, str]]:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from mesos_cni_port_mapper.netfilter.backends import BackEnd, BackEnds
-    from mesos_cni_port_mapper.netfilter.ledger import Contest, Entry, Ledger
+    from mesos_cni_port_mapper.netfilter.ledger import Entry, Ledger
     from mesos_cni_port_mapper.netfilter.record import Record
     from mesos_cni_port_mapper.portmap.attachment import Attachment
 
@@ -111,7 +111,7 @@ class Forwarder:
         if policy == STRICT:
             self._refuse_foreign(record)
         contest = self.ledger.contest(record.mappings, record.attachment)
-        step = Step(own=own, raised=_specific_tags(contest), policy=policy)
+        step = Step(own=own, raised=changes.tags_of(contest.specific), policy=policy)
         if not contest.owners:
             return step, []
         from mesos_cni_port_mapper.netfilter.conflicts import find_losers, takeover_notice
@@ -143,7 +143,9 @@ class Forwarder:
         """
         exposed = changes.find_exposed(step)
         self._shut(exposed)
-        for number, (backend, part) in enumerate(changes.split_by_backend(step)):
+        for number, (backend, part) in enumerate(
+            changes.split_by_backend(step, self.backends.world_of)
+        ):
             try:
                 self.backend(backend).apply(part)
             except RulesUntouchedError as error:
@@ -188,7 +190,7 @@ class Forwarder:
         step = Step(
             own=Transition(before=record, after=changes.without(record)),
             others=tuple([Transition(before=each, after=each) for each in others]),
-            raised=_specific_tags(self.ledger.contest(mappings, record.attachment)),
+            raised=changes.tags_of(self.ledger.contest(mappings, record.attachment).specific),
         )
         try:
             self._commit(step)
@@ -311,11 +313,6 @@ class Forwarder:
         return CniError(
             IO_FAILURE, f"stateDir: cannot keep state in {self.ledger.directory}", os_reason(error)
         )
-
-
-def _specific_tags(contest: Contest) -> tuple[str, ...]:
-    """Return the tags of those who ask for one address where all are asked for."""
-    return tuple([tag_of(each.attachment) for each in contest.specific])
 
 
 def _has_rules(record: Record | None) -> bool:

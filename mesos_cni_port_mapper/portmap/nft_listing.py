@@ -45,7 +45,9 @@ def parse_nft_listing(data: bytes) -> NftListing:
             item["name"]: (_hook_of(item), _rules_of(items, item)) for item in _of(items, "chain")
         }
         containers = {
-            item["name"]: dict([_element_of(each, item["type"]) for each in item.get("elem", ())])
+            item["name"]: dict(
+                [_element_of(each, item.get("type")) for each in item.get("elem", ())]
+            )
             for item in [*_of(items, "set"), *_of(items, "map")]
         }
     except (KeyError, TypeError, AttributeError, IndexError) as error:

@@ -12,7 +12,7 @@ Json = dict[str, Any]
 
 _PROGRAM = """
 import contextlib, io, json, sys
-from mesos_cni_port_mapper.cli.__main__ import run
+from mesos_cni_port_mapper.cli.program import run
 answers = []
 for arguments in json.load(sys.stdin):
     with contextlib.redirect_stdout(io.StringIO()) as said:

@@ -252,7 +252,7 @@ def test_del_waits_for_a_delegate_that_outlived_its_add(scene: Scene) -> None:
     assert scene.commands == ["ADD", "DEL"]
 
 
-@pytest.mark.parametrize("back_end", [each for each in BACK_ENDS if each.has_chains], ids=str)
+@pytest.mark.parametrize("back_end", [each for each in BACK_ENDS if each.is_iptables], ids=str)
 def test_del_waits_for_an_iptables_that_outlived_its_add(scene: Scene) -> None:
     restore = Tool(scene.host, "iptables-restore")
     restore.behave('sleep 0.5\nreal "$@"')

@@ -27,13 +27,13 @@ def test_what_an_attachment_had_is_all_that_may_be_left() -> None:
 def test_one_back_end_gets_the_whole_step() -> None:
     step = Step(own=Transition(before=OLD, after=record("a", 2)), others=(LOSER,))
 
-    assert split_by_backend(step) == [("iptables", step)]
+    assert split_by_backend(step, str) == [("iptables", step)]
 
 
 def test_who_changes_the_back_end_is_new_to_one_and_leaves_the_other() -> None:
     step = Step(own=Transition(before=OLD, after=NEW), others=(LOSER,))
 
-    assert split_by_backend(step) == [
+    assert split_by_backend(step, str) == [
         ("nftables", Step(own=Transition(after=NEW))),
         ("iptables", Step(own=Transition(before=OLD, after=without(NEW)), others=(LOSER,))),
     ]
@@ -42,10 +42,17 @@ def test_who_changes_the_back_end_is_new_to_one_and_leaves_the_other() -> None:
 def test_who_loses_a_port_to_another_back_end_loses_it_in_its_own() -> None:
     step = Step(own=Transition(after=NEW), others=(LOSER,))
 
-    assert split_by_backend(step) == [
+    assert split_by_backend(step, str) == [
         ("nftables", Step(own=Transition(after=NEW))),
         ("iptables", Step(own=LOSER)),
     ]
+
+
+def test_back_ends_that_share_their_tables_share_a_part() -> None:
+    old, new = record("a", 1), record("a", 2, backend="libiptc")
+    step = Step(own=Transition(before=old, after=new), others=(LOSER,))
+
+    assert split_by_backend(step, lambda _: "legacy") == [("libiptc", step)]
 
 
 def test_tables_are_changed_in_their_order_and_left_backwards() -> None:

@@ -46,7 +46,7 @@ def test_an_element_with_a_counter_or_a_comment_is_a_key_and_a_value() -> None:
     )
 
     assert found.containers == {
-        "any": {"tcp . 8080": Held(value="192.0.2.2 . 80")},
+        "any": {"tcp . 8080": Held(value="192.0.2.2 . 80", counted=(3, 180))},
         "any-owners": {"tcp . 8080": Held(value=OWNER, comment=TAG)},
     }
 

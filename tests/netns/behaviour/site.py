@@ -231,12 +231,25 @@ class Imagined:
 def everything(site: Site) -> list[list[str]]:
     """Return all rules and elements there are, and what is on record."""
     tables = [(False, "raw"), (False, "nat"), (True, "raw"), (True, "nat")]
-    rules = [site.host.ruleset(ipv6=ipv6, table=table) for ipv6, table in tables]
+    rules = [rules_in(site, ipv6=ipv6, table=table) for ipv6, table in tables]
     state = site.host.files(STATE) if site.host.path(STATE).is_dir() else {}
     return [*rules, own_tables(site), [name for name in state if not name.endswith("/lock")]]
 
 
 NOTHING: list[list[str]] = [[], [], [], [], [], []]
+
+
+def rules_in(site: Site, *, ipv6: bool = False, table: str = "nat") -> list[str]:
+    """Return a table as the host's iptables shows it, and that of the legacy variant if it does not.
+
+    Nothing is looked at that a look would make.
+    """
+    rules = site.host.ruleset(ipv6=ipv6, table=table)
+    names = site.host.run(["cat", f"/proc/net/ip{'6' if ipv6 else ''}_tables_names"], check=False)
+    if site.back_end.variant == "nft" and table in names.text.split():
+        save = ["ip6tables-legacy-save" if ipv6 else "iptables-legacy-save", "-t", table]
+        rules += [line for line in site.host.run(save).text.splitlines() if line.startswith("-A")]
+    return rules
 
 
 def own_tables(site: Site, *families: int) -> list[str]:
@@ -250,7 +263,7 @@ def own_tables(site: Site, *families: int) -> list[str]:
 
 def owners(site: Site, *families: int) -> set[str]:
     """Return whose rules there are."""
-    rules = [site.host.ruleset(ipv6=family == 6) for family in families or FAMILIES]
+    rules = [rules_in(site, ipv6=family == 6) for family in families or FAMILIES]
     return set(re.findall(r"container_id: (\S+)", f"{rules} {own_tables(site, *families)}"))
 
 

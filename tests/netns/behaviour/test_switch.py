@@ -20,6 +20,7 @@ from tests.netns.behaviour.site import (
     name_of,
     own_tables,
     owners,
+    rules_in,
     settle,
 )
 from tests.support.gate import need_host
@@ -66,7 +67,7 @@ def reached(site: Site) -> list[str]:
 
 def has_rules(site: Site) -> tuple[bool, bool]:
     """Tell whether there are rules of iptables, and tables of our own."""
-    rules = [site.host.ruleset(ipv6=ipv6) for ipv6 in (False, True)]
+    rules = [rules_in(site, ipv6=ipv6) for ipv6 in (False, True)]
     return any(rules), bool(own_tables(site))
 
 
