@@ -50,7 +50,8 @@ def test_a_run_is_the_sum_of_what_is_in_it() -> None:
 
 def test_elements_tell_what_they_counted() -> None:
     element = '{"elem": {"val": {"concat": ["tcp", 80]}, "counter": {"packets": 4, "bytes": 240}}}'
-    table = f'{{"name": "any", "elem": [[{element}, "10.0.0.2"]]}}'
+    kinds = '"type": ["inet_proto", "inet_service"]'
+    table = f'{{"name": "any", {kinds}, "elem": [[{element}, "10.0.0.2"]]}}'
     listing = parse_nft_listing(f'{{"nftables": [{{"map": {table}}}]}}'.encode())
 
     held = listing.containers["any"]["tcp . 80"]

@@ -1,7 +1,4 @@
-"""`mesos-cni ports`: what is forwarded on this host, and how to put it in order.
-
-One module a command, each imported when it is asked for.
-"""
+"""`mesos-cni ports`: the ports of this host that lead to containers."""
 
 from __future__ import annotations
 
@@ -9,41 +6,31 @@ import importlib
 
 import click
 
-from mesos_cni_port_mapper.cli.flags import global_flags
+from mesos_cni_port_mapper.cli.flags import Command
 
-SUBCOMMANDS = {
-    "check": "check",
-    "explain": "explain",
-    "gc": "gc",
-    "ls": "ls",
-    "plan": "plan",
-    "repair": "repair",
-    "restore": "restore",
-}
-"""Which module of this package a command is in, as its ``command``."""
+COMMANDS = ("check", "explain", "gc", "ls", "plan", "repair", "restore")
+"""Which there are, each in the module of its name, as its ``command``."""
 
 
-class _Commands(click.Group):
+class _Commands(Command, click.Group):
+    """The commands, each imported when it is asked for."""
+
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
-        return sorted(SUBCOMMANDS)
+        return sorted(COMMANDS)
 
     def get_command(
         self,
         ctx: click.Context,  # noqa: ARG002 - click's signature
         cmd_name: str,
     ) -> click.Command | None:
-        module = SUBCOMMANDS.get(cmd_name)
-        if module is None:
+        if cmd_name not in COMMANDS:
             return None
-        found: click.Command = importlib.import_module(
-            f"mesos_cni_port_mapper.cli.ports.{module}"
-        ).command
+        found: click.Command = importlib.import_module(f"{__name__}.{cmd_name}").command
         return found
 
 
 command = _Commands(
     "ports",
-    params=list(global_flags(hidden=True)),
-    help="See the port mappings of this host, and put them in order.",
+    help="Look after the ports of this host that lead to containers.",
     epilog="Example: mesos-cni ports ls",
 )

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 
-from mesos_cni_port_mapper.cli.ports import SUBCOMMANDS
 from mesos_cni_port_mapper.cli.ports.ls import encode_use
 from mesos_cni_port_mapper.netfilter.inventory import Holding
 from mesos_cni_port_mapper.netfilter.usage import Use
@@ -19,7 +18,7 @@ def section(name: str) -> str:
     return PAGE.partition(f"\n## {name}\n")[2].partition("\n## ")[0]
 
 
-@pytest.mark.parametrize("command", SUBCOMMANDS)
+@pytest.mark.parametrize("command", ["check", "gc", "ls", "plan", "repair", "restore"])
 def test_every_command_has_a_section_with_its_document(command: str) -> None:
     assert f"| `{command}` |" in PAGE
     assert "`--json` prints" in section(command)
