@@ -4,7 +4,9 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.netns.containers import FROZEN
 from tests.netns.ports import Ports
+from tests.support.gate import need_file
 from tests.support.host import Host
 
 COMMANDS = ("check", "gc", "ls", "plan", "repair", "restore")
@@ -88,6 +90,16 @@ def test_help_fits_a_screen_and_shows_an_example(ports: Ports, command: str) -> 
     assert len(told) <= 40
     assert max(len(line) for line in told) <= 80
     assert any(line.strip().startswith("Example: ") for line in told)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_the_frozen_program_has_it(ports: Ports, command: str) -> None:
+    need_file(FROZEN, "make build")
+
+    argv = [str(FROZEN), "ports", command, *NEEDED.get(command, ())]
+    left = ports.host.run(argv, CONFIGURATION if command == "plan" else b"[]")
+
+    assert left.stderr == b""
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -163,6 +163,25 @@ def test_one_address_is_looked_at_before_all_again(site: Site) -> None:
     one.detach()
 
 
+def test_loopback_is_let_out_again_behind_its_guard(site: Site) -> None:
+    web = site.web(mapping(8080), localhost=True)
+    before = sorted(rules(site))
+    flush(site)
+    site.host.run(["sysctl", "-w", "net.ipv4.conf.br1.route_localnet=0"])
+    ports = Ports(site.host)
+
+    assert ports.succeed("restore") == "container web on network net-1 (eth0): restored\n"
+
+    assert name_of(connect_tcp(site.host, "127.0.0.1", 8080)) == "web"
+    # Nothing is missing but the way out.
+    site.host.run(["sysctl", "-w", "net.ipv4.conf.br1.route_localnet=0"])
+    assert ports.succeed("restore") == "container web on network net-1 (eth0): restored\n"
+    assert name_of(connect_tcp(site.host, "127.0.0.1", 8080)) == "web"
+    assert ports.succeed("restore") == NOTHING_TO_DO
+    assert sorted(rules(site)) == before
+    web.detach()
+
+
 def test_without_anything_on_record_there_is_nothing_to_do(site: Site) -> None:
     ports = Ports(site.host)
 
