@@ -18,6 +18,7 @@ from mesos_cni_port_mapper.harness.errors import HarnessError, one_line
 from mesos_cni_port_mapper.isolator import children
 from mesos_cni_port_mapper.linux import files, netlink, process, signals, sockets, syscalls
 from mesos_cni_port_mapper.linux.host import Host, this_host
+from mesos_cni_port_mapper.linux.interfaces import interface_addresses
 from mesos_cni_port_mapper.netfilter.conflicts import is_namespace, is_stale
 from mesos_cni_port_mapper.netfilter.ledger import Ledger
 from mesos_cni_port_mapper.netfilter.listeners import Listener, parse_sockets
@@ -69,7 +70,7 @@ def observe_surroundings() -> Surroundings:
     """Look at the host's addresses; routes and settings are looked up when they are asked for."""
     interfaces: dict[str, list[str]] = {}
     for family in (4, 6):
-        for device, address in netlink.interface_addresses(family):
+        for device, address in interface_addresses(family):
             interfaces.setdefault(device, []).append(address)
     return Surroundings(
         interfaces={device: tuple(held) for device, held in interfaces.items()},

@@ -215,19 +215,3 @@ def local_addresses(family: int) -> set[bytes]:
         ]
     # Between two ends of a line the one is the other's, and ours is told apart.
     return {attributes.get(_LOCAL) or attributes[_ADDRESS] for attributes in found}
-
-
-def interface_addresses(family: int) -> list[tuple[str, str]]:
-    """Return this host's interfaces with their addresses, "192.0.2.1/24". Raises ``OSError``."""
-    request = bytes((INET[family],)) + bytes(_ADDRESS_HEADER - 1)
-    found = []
-    with Netlink(ROUTE) as netlink:
-        for answer in netlink.ask(_GET_ADDRESS, request, DUMP):
-            if answer[0] != INET[family]:
-                continue
-            attributes = decode_attributes(answer[_ADDRESS_HEADER:])
-            packed = attributes.get(_LOCAL) or attributes[_ADDRESS]
-            address = f"{_socket.inet_ntop(INET[family], packed)}/{answer[1]}"
-            index = int.from_bytes(answer[4:8], sys.byteorder)
-            found.append((_socket.if_indextoname(index), address))
-    return found

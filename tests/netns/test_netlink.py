@@ -21,6 +21,10 @@ for family, number in ((4, socket.AF_INET), (6, socket.AF_INET6)):
     found = netlink.local_addresses(family)
     print(json.dumps(sorted(socket.inet_ntop(number, each) for each in found)))
 """
+INTERFACES = """
+from mesos_cni_port_mapper.linux.interfaces import interface_addresses
+print(json.dumps([interface_addresses(family) for family in (4, 6)]))
+"""
 FORGED = """
 with netlink.Netlink(netlink.ROUTE, 5) as talk, socket.socket(
     socket.AF_NETLINK, socket.SOCK_RAW, 0
@@ -44,6 +48,16 @@ def run(host: Host, code: str, *arguments: str) -> str:
 
 def routes(host: Host, *addresses: str) -> Any:
     return json.loads(run(host, ROUTE, json.dumps(addresses)))
+
+
+def test_interfaces_have_addresses_of_which_the_host_s_end_of_a_line_counts(host: Host) -> None:
+    host.run(["ip", "link", "add", "br9", "type", "bridge"])
+    host.run(["ip", "address", "add", "10.9.0.1", "peer", "10.9.0.2/32", "dev", "br9"])
+
+    four, six = json.loads(run(host, INTERFACES))
+
+    assert four == [["lo", "127.0.0.1/8"], ["eth0", f"{HOST_IPV4}/24"], ["br9", "10.9.0.1/32"]]
+    assert ["eth0", f"{HOST_IPV6}/64"] in six
 
 
 def test_the_interface_towards_an_address_is_found(host: Host) -> None:

@@ -49,7 +49,13 @@ PLUGIN = ("value", "linux", "cni", "portmap", "netfilter", "port_mapper", "__mai
 DOORS: dict[str, str | tuple[str, ...]] = {
     "_json": "cni.codec",
     "json": "cni.codec",
-    "_socket": ("cni.address", "linux.host", "linux.journal", "linux.netlink"),
+    "_socket": (
+        "cni.address",
+        "linux.host",
+        "linux.interfaces",
+        "linux.journal",
+        "linux.netlink",
+    ),
     "socket": "",
     "fcntl": "linux.lock",
     "subprocess": "",

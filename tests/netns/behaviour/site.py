@@ -240,10 +240,7 @@ NOTHING: list[list[str]] = [[], [], [], [], [], []]
 
 
 def rules_in(site: Site, *, ipv6: bool = False, table: str = "nat") -> list[str]:
-    """Return a table as the host's iptables shows it, and that of the legacy variant if it does not.
-
-    Nothing is looked at that a look would make.
-    """
+    """Return a table as the host's iptables shows it, and the legacy variant's if it does not."""
     rules = site.host.ruleset(ipv6=ipv6, table=table)
     names = site.host.run(["cat", f"/proc/net/ip{'6' if ipv6 else ''}_tables_names"], check=False)
     if site.back_end.variant == "nft" and table in names.text.split():
