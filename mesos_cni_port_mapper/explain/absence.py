@@ -117,6 +117,8 @@ def _why_not_in_chains(
         for table, rule in found
         if rule.chain.startswith(loopback.PREFIX) == loopback.is_loopback(packet.destination)
     ]
+    if not wanted and any(each.opaque and each.serves(packet.family) for each in tables):
+        return Reason("unreadable", f"whether rules of {known} are there cannot be told")
     if not wanted:
         return Reason(
             "no-rules", f"{known} is on record, but its rules are not in the kernel any more"

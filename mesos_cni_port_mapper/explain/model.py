@@ -120,13 +120,17 @@ class Base:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A table of one world and family: its chains, and which of them the kernel enters."""
+    """A table of one world and family: its chains, and which of them the kernel enters.
+
+    ``opaque`` says that it holds rules of iptables of which nft does not tell what they match.
+    """
 
     world: str
     family: str
     name: str
     chains: Mapping[str, tuple[Rule, ...]]
     bases: Mapping[str, Base] = field(default_factory=dict)
+    opaque: bool = False
 
     @property
     def place(self) -> str:

@@ -107,6 +107,7 @@ def _parse_table(
             for kind, item in own
             if kind == "chain" and "hook" in item
         },
+        opaque=any("xt" in each for kind, item in own if kind == "rule" for each in item["expr"]),
     )
 
 

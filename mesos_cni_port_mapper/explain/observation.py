@@ -101,10 +101,17 @@ def observe_tables(environ: Mapping[str, str], family: int, unseen: list[str]) -
         tables += parse_tables(saved, LEGACY, family, {})
     listed = [(table.family, table.name) for table in tables if table.world == NFT]
     try:
-        return tables + parse_ruleset(ruleset, but=listed)
+        others = parse_ruleset(ruleset, but=listed)
     except ValueError as error:
         unseen.append(f"nft: {error}")
         return tables
+    unseen += [
+        f"{table.place}: it holds rules of nft too, so that iptables-save does not print it, and "
+        "nft does not say what rules of iptables match"
+        for table in others
+        if table.opaque and table.serves(family)
+    ]
+    return tables + others
 
 
 def _ruleset(environ: Mapping[str, str], unseen: list[str]) -> Any:

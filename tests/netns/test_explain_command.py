@@ -6,13 +6,22 @@ from pathlib import Path
 import pytest
 
 from tests.netns.behaviour.backends import BACK_ENDS
-from tests.netns.behaviour.site import OWN, Site, addresses, mapping, settle
+from tests.netns.behaviour.site import (
+    CLIENT,
+    OWN,
+    Site,
+    addresses,
+    bridge,
+    gateways,
+    mapping,
+    settle,
+)
 from tests.netns.containers import Tool
 from tests.netns.explaining import ask_one, codes
 from tests.support.gate import need_host
 from tests.support.host import Host
-from tests.support.plugin import Plugin
-from tests.support.traffic import connect_tcp, serve_tcp
+from tests.support.plugin import PLUGIN_DIRECTORY, Plugin
+from tests.support.traffic import Saw, connect_tcp, serve_tcp
 
 PORT = f"{OWN[4]}:8080"
 
@@ -116,6 +125,50 @@ def test_everything_flushed(site: Site) -> None:
     assert (answer["verdict"], answer["outcome"]) == ("host", "refused")
     assert codes(answer) == ["no-listener", "no-rules"]
     assert seen == "refused"
+
+
+def test_the_real_portmap_is_known_by_its_chains(site: Site) -> None:
+    container = site.server("theirs")
+    netconf = {**bridge(4), "cniVersion": "1.0.0", "name": "theirs"}
+    attached = Plugin(site.host, f"{PLUGIN_DIRECTORY}/bridge").add(container, netconf)
+    portmap = {
+        "cniVersion": "1.0.0",
+        "name": "theirs",
+        "type": "portmap",
+        "snat": True,
+        "prevResult": attached.document,
+        "runtimeConfig": {"portMappings": [mapping(8090)]},
+    }
+    theirs = Plugin(site.host, f"{PLUGIN_DIRECTORY}/portmap")
+    assert theirs.add(container, portmap).status == 0
+    question = ("tcp", f"{OWN[4]}:8090")
+
+    outside = ask_one(site.host, *question)
+    inside = ask_one(site.host, *question, "--from", addresses(4)[4])
+
+    assert outside["winner"]["owner"]["program"] == "the portmap plugin"
+    assert outside["winner"]["target"] == {"address": addresses(4)[4], "port": 80}
+    assert (outside["masqueraded"], inside["masqueraded"]) == (False, True)
+    assert connect_tcp(site.host.client, OWN[4], 8090) == Saw("theirs", CLIENT[4], 80)
+    assert connect_tcp(container, OWN[4], 8090) == Saw("theirs", gateways(4)[4], 80)
+
+
+def test_a_table_that_no_tool_prints_whole_is_told(frozen: Path) -> None:
+    need_host("nft")
+    with Host("nft") as host:
+        settle(host)
+        Site(host, Plugin(host, str(frozen)), BACK_ENDS[0]).web(mapping(8080), name="web")
+        # iptables 1.8.9 gives up at a match that it has no words for.
+        rule = "tcp dport 1-65535 tcp option maxseg size > 1 redirect to :7000"
+        host.run(["nft", "insert", "rule", "ip", "nat", "PREROUTING", *rule.split()])
+        if "incompatible" not in host.run(["iptables-save"]).text:
+            pytest.skip("this iptables prints such a table")
+        answer = ask_one(host, "tcp", PORT)
+
+    assert not answer["certain"]
+    assert "unreadable" in codes(answer)
+    assert "no-rules" not in codes(answer)
+    assert "table ip nat" in answer["unseen"][0]
 
 
 def test_what_cannot_be_seen_is_said(frozen: Path) -> None:
