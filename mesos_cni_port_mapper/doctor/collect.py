@@ -115,8 +115,9 @@ def _trials(environ: Mapping[str, str]) -> dict[str, str]:
     for family in backends.families(IPTABLES):
         tools = find_iptables(family, environ, _SECONDS)
         names = (files.read(_LEGACY_NAMES[family]) or b"").decode().split()
-        if tools and (variant_of(tools.restore[0], environ) == "nft" or "nat" in names):
-            name = "iptables" if family == 4 else "ip6tables"
+        name = "iptables" if family == 4 else "ip6tables"
+        restore = process.find_tool(f"{name}-restore", environ)
+        if tools and (variant_of(restore, environ) == "nft" or "nat" in names):
             trials[name] = _words(lambda tools=tools: tools.rehearse("nat"))
     nft = Nft(program=process.find_tool("nft", environ), environ=environ, seconds=_SECONDS)
     if nft.program:

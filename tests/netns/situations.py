@@ -130,6 +130,10 @@ SITUATIONS = [
     tcp("accepted by hand", 9184, LOCAL, NOBODY, REFUSED, says=("shadowed",), on=CHAINS),
     tcp("by the original, still there", 9185, FORWARDED, "the original mesos-cni-port-mapper",
         "foreign", says=("shadowed",), shadowed="plain"),
+    tcp("by a rule of ours that outlived its record", 9198, FORWARDED, "mesos-cni-port-mapper",
+        "foreign", says=("shadowed", "unrecorded"), shadowed="plain"),
+    tcp("two of ours, and both stand", 9280, FORWARDED, "second", "second", says=("shadowed",),
+        shadowed="first", on=CHAINS),
     tcp("Docker's port alone", 9186, FORWARDED, "Docker", "foreign"),
     tcp("another mark than is wanted", 9187, FORWARDED, "plain", "plain"),
     tcp("a mark that an earlier table set", 9188, LOCAL, "by hand", "host", says=("shadowed",)),
@@ -166,6 +170,8 @@ iptables -t nat -I PREROUTING -p tcp --dport 9185 -g OLD
 iptables -t nat -A OLD -p udp -j RETURN
 iptables -t nat -A OLD -p tcp -m tcp --dport 9185 -m comment --comment "$old" $foreign
 iptables -t nat -A OLD -j RETURN
+ghost="container_id: ghost network: net-1 ifname: eth0"
+iptables -t nat -I PREROUTING -p tcp --dport 9198 -m comment --comment "$ghost" $foreign
 iptables -t nat -I PREROUTING -p tcp --dport 9187 -m mark --mark 0x1 $host
 iptables -t mangle -A PREROUTING -p tcp --dport 9188 -j MARK --set-mark 0x7
 iptables -t nat -I PREROUTING -p tcp -m mark --mark 0x7 $host

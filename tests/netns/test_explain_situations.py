@@ -57,7 +57,7 @@ def prepare(site: Site) -> dict[str, Place]:
     rules(site, FRONT)
     plain = site.member(
         site.server("plain", tcp=[80, 8086]),
-        *[mapping(port) for port in (8080, *range(9180, 9186), *range(9187, 9196))],
+        *[mapping(port) for port in (8080, *range(9180, 9186), *range(9187, 9196), 9198)],
         mapping(8081, 53, "udp"),
         mapping(8082, 80, "tcp", OWN[4]),
         mapping(8083, 123),
@@ -117,6 +117,8 @@ def damage(site: Site) -> None:
         return
     site.web(mapping(8980), name="lost", number=1, chain="LOST")
     site.web(mapping(8985), name="narrow", number=1, chain="NARROW")
+    for name in ("first", "second"):
+        site.web(mapping(9280), name=name, number=1, chain="TWICE", onConflict="ignore")
     rules(
         site,
         """
