@@ -129,6 +129,14 @@ class Surroundings:
         return None
 
 
+def is_address(text: str, family: int) -> bool:
+    """Tell whether a text is an address of a family (4 or 6)."""
+    try:
+        return ipaddress.ip_address(text).version == family
+    except ValueError:
+        return False
+
+
 def network_of(text: str) -> Network:
     """Return "192.0.2.0/24", "192.0.2.1" or "192.0.2.0/255.255.255.0" as a network."""
     return ipaddress.ip_network(text, strict=False)

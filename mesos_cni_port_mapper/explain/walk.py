@@ -19,12 +19,15 @@ from mesos_cni_port_mapper.explain.model import (
     Rule,
     SetMark,
     Table,
+    Translate,
     Unknown,
     Untrack,
 )
-from mesos_cni_port_mapper.explain.packet import Packet, Surroundings, Tri
+from mesos_cni_port_mapper.explain.packet import Packet, Surroundings, Tri, is_address
 
 _DEEPEST = 32
+_ODD = (ValueError, TypeError, KeyError, AttributeError, IndexError)
+"""What reading a rule may raise that no tool has printed so far: it is not known, and no more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,14 +146,14 @@ class _Walker:
         effect: Effect | None = None
         for part in rule.parts:
             if isinstance(part, Match):
-                answer: Tri = part.test(self._found.packet, self._host)
+                answer = self._answer(part)
                 if answer is False:
                     self._found.misses.append(Miss(rule, part))
                     return None, ()
                 if answer is None:
                     doubts.append(part.text)
                 continue
-            found = part.find(self._found.packet, self._host) if isinstance(part, Lookup) else part
+            found = self._look_up(part, rule) if isinstance(part, Lookup) else part
             if found is None:
                 return None, ()
             if isinstance(found, Unknown):
@@ -158,11 +161,36 @@ class _Walker:
             effect = self._do(found, tuple(doubts)) or effect
         return effect, tuple(doubts)
 
+    def _answer(self, match: Match) -> Tri:
+        try:
+            return match.test(self._found.packet, self._host)
+        except _ODD:
+            return None
+
+    def _look_up(self, lookup: Lookup, rule: Rule) -> Effect | None:
+        try:
+            found = lookup.find(self._found.packet, self._host)
+        except _ODD:
+            return Unknown(rule.text)
+        if isinstance(found, Translate) and found.address and not self._is_address(found.address):
+            # A range, or what has no meaning here.
+            return Unknown(rule.text)
+        return found
+
+    def _is_address(self, text: str) -> bool:
+        return is_address(text, self._found.packet.family)
+
+    def _changed(self, effect: SetMark) -> int | None:
+        try:
+            return effect.change(self._found.packet)
+        except _ODD:
+            return None
+
     def _do(self, effect: Effect, doubts: tuple[str, ...]) -> Effect | None:
         """Carry out what changes the packet and goes on; return what ends a rule."""
         found = self._found
         if isinstance(effect, SetMark):
-            mark = None if doubts else effect.change(found.packet)
+            mark = None if doubts else self._changed(effect)
             found.packet = replace(found.packet, mark=mark)
             return None
         if isinstance(effect, Untrack):
