@@ -109,6 +109,14 @@ $(PACKAGES): $(PLUGIN) $(DELEGATES) $(TOOL) $(PACKAGED) | setup
 .PHONY: package
 package: setup $(PACKAGES) ## wheel, archive for a plugins directory, Debian's and Red Hat's: dist/package
 
+.PHONY: man
+man: setup ## the manual pages of mesos-cni, from what makes its --help: dist/man
+	PYTHONPATH=. $(VENV) packaging/man.py dist/man
+
+.PHONY: reference
+reference: setup ## write the commands of mesos-cni into docs/reference.md anew
+	PYTHONPATH=. $(VENV) packaging/cli_reference.py docs/reference.md
+
 .PHONY: clean
 clean: ## remove everything that was made, .venv included
 	rm -rf .build .hypothesis .venv dist

@@ -17,6 +17,7 @@ PROGRAM = "mesos-cni"
 COMMANDS = {
     "agent": "agent",
     "cleanup": "cleanup",
+    "completion": "completion",
     "doctor": "doctor",
     "exec": "enter",
     "install": "install",
@@ -55,7 +56,8 @@ class _Commands(click.Group):
         return found
 
 
-def _program() -> click.Group:
+def program() -> click.Group:
+    """Return the program with its global flags, its commands still to be imported."""
     return _Commands(
         PROGRAM,
         params=[
@@ -83,7 +85,7 @@ def _print_version(ctx: click.Context, _parameter: click.Parameter, given: bool)
 def run(arguments: Sequence[str]) -> int:
     """Run one command and return the exit status."""
     try:
-        status = _program().main(
+        status = program().main(
             rewrite_booleans(arguments), PROGRAM, standalone_mode=False, obj=Flags()
         )
     except click.ClickException as error:

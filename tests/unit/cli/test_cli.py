@@ -62,7 +62,7 @@ def test_a_boolean_is_true_or_false() -> None:
 
 
 def test_no_flag_of_a_command_hides_a_global_one() -> None:
-    group = cli._program()
+    group = cli.program()
     context = click.Context(group)
     everywhere = {option for parameter in group.params for option in parameter.opts}
     for name in cli.COMMANDS:
