@@ -17,7 +17,7 @@ _STATUSES = (
     ("2", "A flag, an argument or a document cannot be meant."),
 )
 _GLOBAL = "Those of mesos\\-cni(1) may stand here as well."
-_ALSO = ("run", "exec", "wait")
+_ALSO = ("run", "exec")
 """Commands that end with the status of a program in a container."""
 
 
