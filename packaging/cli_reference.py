@@ -37,7 +37,8 @@ def _prose(command: Command) -> str:
 
 
 def _row(flag: Flag) -> str:
-    value = f" {flag.value}" if flag.value else ""
+    # A table's cell ends at a bar, in code as well.
+    value = f" {_barred(flag.value)}" if flag.value else ""
     names = [
         f"`{each}{value}`" for each in flag.spellings if not _is_spelt_with_hyphens(each, flag)
     ]
@@ -58,7 +59,11 @@ def _hyphened(flag: str) -> str:
 
 
 def _cell(text: str) -> str:
-    return text.replace("|", "\\|").replace("<", "&lt;")
+    return _barred(text).replace("<", "&lt;")
+
+
+def _barred(text: str) -> str:
+    return text.replace("|", "\\|")
 
 
 if __name__ == "__main__":

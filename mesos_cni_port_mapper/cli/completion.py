@@ -12,15 +12,17 @@ _VARIABLE = "_MESOS_CNI_COMPLETE"
 """Where click looks for being asked by a shell; it makes the name of the program's."""
 
 
-@click.command("completion", cls=Command)
+@click.command(
+    "completion", cls=Command, epilog="Example, for one shell: . <(mesos-cni completion bash)"
+)
 @click.argument("shell", metavar="bash|zsh|fish", type=click.Choice(["bash", "zsh", "fish"]))
 @click.pass_context
 def command(ctx: click.Context, shell: str) -> None:
     """Print a script that makes a shell complete commands and flags.
 
-    For one shell: . <(mesos-cni completion bash). For all to come: write it to
-    /usr/share/bash-completion/completions/mesos-cni, for zsh to _mesos-cni in a directory of its
-    fpath, for fish to /usr/share/fish/vendor_completions.d/mesos-cni.fish.
+    For all shells to come, write it to /usr/share/bash-completion/completions/mesos-cni, for zsh to
+    _mesos-cni in a directory of its fpath, for fish to
+    /usr/share/fish/vendor_completions.d/mesos-cni.fish.
     """
     sys.stdout.write(_script(ctx.find_root().command, shell))
 

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from cli_commands import commands
-from cli_reference import replaced
+from cli_commands import Command, Flag, commands
+from cli_reference import render, replaced
 
 from mesos_cni_port_mapper.cni import errors
 from mesos_cni_port_mapper.harness import state
@@ -132,3 +132,25 @@ def test_commands_that_are_not_the_programs_are_replaced() -> None:
     assert new.endswith("<!-- end of commands -->\nafter\n")
     assert "`-d`, `--detach`" in new or "`--detach`, `-d`" in new
     assert replaced(new, commands()) == new
+
+
+def test_a_cell_of_a_table_ends_where_it_should() -> None:
+    flags = (
+        Flag(("--from",), "ADDRESS|DEVICE", "Who | connects <x.", ""),
+        Flag(("--dry_run", "--dry-run"), "", "Look.", "MESOS_DRY_RUN"),
+    )
+
+    text = render([Command(("tool", "do"), "[OPTIONS]", "Do it", (), flags)])
+
+    assert text.splitlines() == [
+        "### tool do",
+        "",
+        "    tool do [OPTIONS]",
+        "",
+        "Do it.",
+        "",
+        "| flag | |",
+        "|---|---|",
+        "| `--from ADDRESS\\|DEVICE` | Who \\| connects &lt;x. |",
+        "| `--dry_run` | Look. `MESOS_DRY_RUN` |",
+    ]
