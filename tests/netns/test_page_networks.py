@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from tests.netns.agents import Agent
 from tests.netns.containers import CONFIGURATIONS, ROOT, RUNTIME, Tool
 from tests.netns.networks import NOTHING, Traces, traces
 from tests.netns.recipes import parse_blocks, parse_transcript
@@ -55,8 +56,13 @@ def configure(host: Host, section: str) -> dict[str, Any]:
 
 
 def launch(tool: Tool, network: str, *more: str) -> tuple[Place, list[str]]:
-    """Run a container on a network with a server in it; return it and its addresses."""
+    """Run a container on a network, have it serve, and return it and its addresses."""
     tool.detached("web", "sleep 1000", "--networks", network, *more)
+    return served(tool)
+
+
+def served(tool: Tool) -> tuple[Place, list[str]]:
+    """Have a container serve; return it and its addresses."""
     namespace = f"{RUNTIME}/isolators/network/cni/web/ns"
     web = Place(tool.host.keeper, "web", namespace)
     serve_tcp(web, 80)
@@ -79,20 +85,41 @@ def test_a_port_leads_to_the_container(host: Host, tool: Tool, section: str) -> 
     netconf = configure(host, section)
     web, addresses = launch(tool, netconf["name"], "--port", "8080:80", "--label", "role=web")
 
+    see_that_it_works(tool, section, netconf["delegate"]["type"], web, addresses)
+
+    end(tool)
+
+
+@pytest.mark.parametrize("section", FORWARDED)
+def test_a_port_leads_to_the_container_of_the_agent(host: Host, tool: Tool, section: str) -> None:
+    netconf = configure(host, section)
+    agent = Agent(tool).ready()
+    ports = [{"host_port": 8080, "container_port": 80}]
+    info = {"name": netconf["name"], "port_mappings": ports, "labels": LABELS}
+
+    launched = agent.launch("web", info)
+
+    assert launched.status == 200, launched.text
+    web, addresses = served(tool)
+    see_that_it_works(tool, section, netconf["delegate"]["type"], web, addresses)
+    end(tool)
+    assert agent.end()[0] == 0
+
+
+def see_that_it_works(
+    tool: Tool, section: str, delegate: str, web: Place, addresses: list[str]
+) -> None:
+    """Reach a container, have it reach its agent, and look at what its plugin was told."""
+    host = tool.host
     peer = WEAVE if section == "Weave" else CLIENT_IPV4
     assert connect_tcp(host.client, HOST_IPV4, 8080) == Saw("web", peer, 80)
     assert isinstance(connect_tcp(host, HOST_IPV4, 8080), Saw)
-    # As an executor reaches its agent.
     serve_tcp(host, 5051)
     assert isinstance(connect_tcp(web, HOST_IPV4, 5051), Saw)
-    stand_in = netconf["delegate"]["type"]
-    if stand_in in ADDRESSES:
-        assert addresses[0] == ADDRESSES[stand_in]
-        calls = tool.plugins.calls(stand_in)
-        sent = calls[0].config["args"]["org.apache.mesos"]["network_info"]
-        assert sent["labels"] == LABELS
-
-    end(tool)
+    if delegate in ADDRESSES:
+        assert addresses[0] == ADDRESSES[delegate]
+        sent = tool.plugins.calls(delegate)[0].config["args"]["org.apache.mesos"]
+        assert sent["network_info"]["labels"] == LABELS
 
 
 def test_cilium_is_forwarded_to_in_both_families(host: Host, tool: Tool) -> None:
