@@ -10,7 +10,7 @@ cd "$(dirname "$0")/.."
 # python3-dev brings the shared libpython of Debian's own interpreter, libpython3.11 on Debian 12.
 packages=(
     python3-venv python3-dev gcc binutils
-    iptables nftables iproute2 conntrack strace containernetworking-plugins
+    iptables nftables iproute2 conntrack strace groff-base containernetworking-plugins
     rpm systemd
 )
 # A kernel with every kind of link, for the tests; Debian has it for this architecture.

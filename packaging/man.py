@@ -13,7 +13,7 @@ from mesos_cni_port_mapper import __version__
 
 _STATUSES = (
     ("0", "It did what it was asked for."),
-    ("1", "It failed; one line on stderr says at what."),
+    ("1", "It failed, and stderr says at what; or what it looked at is not as it should be."),
     ("2", "A flag, an argument or a document cannot be meant."),
 )
 _GLOBAL = "Those of mesos\\-cni(1) may stand here as well."

@@ -20,7 +20,7 @@ RUNTIMES = {"clients", "docker"}
 
 @pytest.mark.usefixtures("frozen")
 def test_the_guide_says_what_happens(host: Host) -> None:
-    need("python3", "curl")
+    need("python3")
 
     follow(host, [step for steps in SECTIONS.values() for step in steps], OWN_OPT)
 

@@ -1,6 +1,5 @@
 """Manual pages: one a command, of what --help says, and nothing that roff would complain of."""
 
-import shutil
 import subprocess
 from pathlib import Path
 
@@ -10,6 +9,7 @@ from cli_commands import Command, Flag, Paragraph, commands
 from man import file_name, render, write_pages
 
 from mesos_cni_port_mapper.cli.program import program
+from tests.support.gate import need
 
 EVERY = commands()
 
@@ -40,8 +40,7 @@ def test_a_page_has_every_flag_that_help_has(command: Command) -> None:
 
 @pytest.mark.parametrize("command", EVERY, ids=[each.name for each in EVERY])
 def test_roff_has_nothing_to_complain_of(command: Command, pages: Path) -> None:
-    if not shutil.which("groff"):
-        pytest.skip("needs groff (apt-get install groff)")
+    need("groff")
     path = pages / file_name(command)
     argv = ["groff", "-man", "-ww", "-Tutf8", "-z", str(path)]
     done = subprocess.run(argv, capture_output=True, text=True, check=False)
