@@ -20,7 +20,10 @@ fi
 
 # Clients of the plugin that tests run, each by a program and the package that has it. Another
 # vendor's will do, and is not replaced.
-clients=(podman:podman conmon:conmon crun:crun containerd:containerd)
+clients=(
+    podman:podman conmon:conmon crun:crun containerd:containerd runc:runc
+    dockerd:docker.io busybox:busybox-static
+)
 
 # What PyInstaller needs of an interpreter: its library as a shared object, to put into the bundle.
 can_freeze() {
