@@ -31,6 +31,10 @@ async def detach(isolator: Isolator | None, container_id: str) -> str:
 
 def finish_lost(directory: Directory, spec: Spec, options: Options) -> str:
     """Detach a container that ended without a monitor; return what went wrong, or nothing."""
+    if spec.docker:
+        from mesos_cni_port_mapper.harness.docker_monitor import finish_docker
+
+        return finish_docker(directory, spec)
     signalling.end_nested(directory)
     try:
         error = asyncio.run(detach(open_isolator(options), spec.container_id))

@@ -111,6 +111,10 @@ def launch(
             stdin=source,
             client=theirs,
         )
+        if spec.docker:
+            from mesos_cni_port_mapper.harness.docker_monitor import become_docker_monitor
+
+            become_docker_monitor(post)
         become_monitor(post)
 
     try:

@@ -140,7 +140,7 @@ def _detach_unknown(found: list[Container], options: Options, report: Recovered)
         container.container_id: request_of(container.spec)
         for container in found
         # Of any other the isolator may rightly have nothing by now.
-        if container.state == RUNNING
+        if container.state == RUNNING and container.spec.docker is None
     }
     try:
         isolator = open_isolator(options)

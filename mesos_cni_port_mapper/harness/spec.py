@@ -26,12 +26,22 @@ class Volume:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Docker:
+    """What only a container of Docker's has: its image, its network mode, its engine's socket."""
+
+    image: str
+    network: str
+    socket: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Spec:
     """One container.
 
     ``program`` is executed with ``argv``, whose first element is the name it is called by; without
-    a program the container only holds its namespaces, for nested ones to join. ``networks`` are
-    NetworkInfos as Mesos writes them, which only the isolator reads further.
+    a program the container only holds its namespaces, for nested ones to join, or if it is Docker's
+    runs what its image says. ``networks`` are NetworkInfos as Mesos writes them, which only the
+    isolator reads further.
     """
 
     container_id: str
@@ -46,6 +56,7 @@ class Spec:
     working_directory: str | None = None
     tty: bool = False
     name: str = ""
+    docker: Docker | None = None
 
     @property
     def parent(self) -> str | None:
@@ -121,6 +132,7 @@ def decode_spec(document: dict[str, Any]) -> Spec:
         ),
         tty=section.document.get("tty") is True,
         name=section.string("name", ""),
+        docker=_decode_docker(section.section("docker")) if section.has("docker") else None,
     )
 
 
@@ -135,6 +147,14 @@ def objects_of(section: Section, key: str) -> list[dict[str, Any]]:
 
 def _strings_of(section: Section) -> dict[str, str]:
     return {key: section.string(key) for key in section.document}
+
+
+def _decode_docker(section: Section) -> Docker:
+    return Docker(
+        image=section.string("image"),
+        network=section.string("network"),
+        socket=section.string("socket"),
+    )
 
 
 def _decode_volume(section: Section) -> Volume:

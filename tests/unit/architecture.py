@@ -76,6 +76,7 @@ DOORS: dict[str, str | tuple[str, ...]] = {
     "iptc": "",
     "pyroute2": "",
     "click": "",
+    "docker": "",
 }
 """Outside things, each with the one module of the plugin that may touch it, or none, or a few."""
 
@@ -109,8 +110,8 @@ LIBIPTC_DOORS = {
 }
 """The same for the program on python-iptables, which is C structures most of the way down."""
 
-COMMON_DOORS = {"iptc": ""}
-"""The same for everything else, which is free to use what it likes but this."""
+COMMON_DOORS = {"docker": "harness.docker", "iptc": ""}
+"""The same for everything else, which is free to use what it likes but these."""
 
 STDOUT = "cni.skeleton"
 STDERR = "linux.stderr"

@@ -87,11 +87,9 @@ def encode_status(container: Container) -> dict[str, Any]:
 
 def encode_container_info(spec: Spec) -> dict[str, Any]:
     """Return the ContainerInfo message that was asked for."""
-    document: dict[str, Any] = {"type": "MESOS", "mesos": {}}
+    document = _encode_docker(spec) if spec.docker else _encode_mesos(spec)
     if spec.hostname is not None:
         document["hostname"] = spec.hostname
-    if spec.networks:
-        document["network_infos"] = [dict(info) for info in spec.networks]
     if spec.volumes:
         document["volumes"] = [
             {
@@ -106,6 +104,28 @@ def encode_container_info(spec: Spec) -> dict[str, Any]:
     return document
 
 
+def _encode_mesos(spec: Spec) -> dict[str, Any]:
+    document: dict[str, Any] = {"type": "MESOS", "mesos": {}}
+    if spec.networks:
+        document["network_infos"] = [dict(info) for info in spec.networks]
+    return document
+
+
+def _encode_docker(spec: Spec) -> dict[str, Any]:
+    """Return what Mesos asks of Docker: ports beside the image, and a name for USER alone."""
+    asked = spec.docker
+    if asked is None:
+        return {}
+    info: dict[str, Any] = {"image": asked.image, "network": asked.network.upper()}
+    mappings = [each for network in spec.networks for each in network.get("port_mappings", ())]
+    if mappings:
+        info["port_mappings"] = mappings
+    document: dict[str, Any] = {"type": "DOCKER", "docker": info}
+    if asked.network == "user":
+        document["network_infos"] = [{"name": network["name"]} for network in spec.networks]
+    return document
+
+
 def is_ended(container: Container) -> bool:
     """Tell whether a container counts as completed."""
     return container.ending is not None
@@ -113,7 +133,7 @@ def is_ended(container: Container) -> bool:
 
 def is_holder(container: Container) -> bool:
     """Tell whether a container runs nothing and only holds namespaces for its nested ones."""
-    return container.spec.program is None
+    return container.spec.program is None and container.spec.docker is None
 
 
 def split(found: Iterable[Container]) -> tuple[list[Container], list[Container]]:

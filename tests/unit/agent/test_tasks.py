@@ -10,11 +10,12 @@ from mesos_cni_port_mapper.harness.agent.tasks import (
     encode_history,
     encode_network_info,
     encode_status,
+    is_holder,
     task_state,
     wait_status,
 )
 from mesos_cni_port_mapper.harness.containers import LOST, RUNNING, STARTING, STOPPING
-from mesos_cni_port_mapper.harness.spec import Spec, Volume
+from mesos_cni_port_mapper.harness.spec import Docker, Spec, Volume
 from tests.unit.agent.containers import NETWORK, container, ended
 
 
@@ -94,6 +95,36 @@ def test_what_was_asked_for_is_a_container_info() -> None:
         "volumes": [{"host_path": "/a", "container_path": "/b", "mode": "RO"}],
         "tty_info": {},
     }
+
+
+@pytest.mark.parametrize(
+    ("network", "asked", "infos"),
+    [("bridge", {"name": "bridge"}, []), ("user", {"name": "net"}, [{"name": "net"}])],
+)
+def test_dockers_ports_stand_beside_the_image(
+    network: str, asked: dict[str, str], infos: list[dict[str, str]]
+) -> None:
+    mapping = {"host_port": 8080, "container_port": 80}
+    spec = Spec(
+        container_id="web",
+        hostname="h",
+        networks=({**asked, "port_mappings": [mapping]},),
+        docker=Docker(image="i", network=network, socket="/s"),
+    )
+
+    info = {"image": "i", "network": network.upper(), "port_mappings": [mapping]}
+    document = {"type": "DOCKER", "docker": info, "hostname": "h"}
+    assert encode_container_info(spec) == {
+        **document,
+        **({"network_infos": infos} if infos else {}),
+    }
+
+
+def test_what_an_image_says_to_run_is_a_task() -> None:
+    asked = Docker(image="i", network="host", socket="/s")
+
+    assert is_holder(container(spec=Spec(container_id="web")))
+    assert not is_holder(container(spec=Spec(container_id="web", docker=asked)))
 
 
 def test_a_history_has_the_states_that_were_reached() -> None:

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from mesos_cni_port_mapper.cni.errors import CniError
 from mesos_cni_port_mapper.harness.errors import UsageError
 from mesos_cni_port_mapper.harness.spec import (
+    Docker,
     Spec,
     Volume,
     check_container_id,
@@ -31,6 +32,7 @@ FULL = Spec(
     working_directory="/w",
     tty=True,
     name="web",
+    docker=Docker(image="i", network="user", socket="/s"),
 )
 
 

@@ -1,0 +1,166 @@
+"""The process that looks after one container of Docker's: as a monitor's, its records say it all.
+
+The engine runs the container and this process keeps the same files about it as for one of our own,
+so that whoever reads those (`ps`, `status`, `logs`, `wait`, `kill`, the agent) needs no engine.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import time
+import traceback
+from collections.abc import Iterator
+from types import FrameType
+from typing import Any, NoReturn
+
+from mesos_cni_port_mapper.harness import containers, signalling, state
+from mesos_cni_port_mapper.harness.docker import Engine
+from mesos_cni_port_mapper.harness.docker_plan import (
+    HOST,
+    name_of,
+    parse_network_infos,
+    parse_pid,
+    plan_creation,
+)
+from mesos_cni_port_mapper.harness.ending import FAILURES, record_ending
+from mesos_cni_port_mapper.harness.errors import HarnessError, one_line
+from mesos_cni_port_mapper.harness.identity import encode_identity, identify
+from mesos_cni_port_mapper.harness.isolation import host_status
+from mesos_cni_port_mapper.harness.monitor import Post, encode_failure, run_to_end, say, settle
+from mesos_cni_port_mapper.harness.spec import Docker, Spec
+from mesos_cni_port_mapper.harness.state import Directory
+from mesos_cni_port_mapper.linux import files
+
+_Pieces = Iterator[tuple[bytes | None, bytes | None]]
+
+
+def become_docker_monitor(post: Post) -> NoReturn:
+    """Be the monitor of a container that Docker is to run; in a process forked for it."""
+    settle(post)
+    run_to_end(DockerMonitor(post).run)
+
+
+def finish_docker(directory: Directory, spec: Spec) -> str:
+    """Remove a container that ended without a monitor; return what went wrong, or nothing."""
+    status, error = None, ""
+    try:
+        engine, name = Engine(_docker_of(spec).socket), name_of(spec.container_id)
+        status = engine.ending(name)
+        # Its own monitor may have died before it had copied everything.
+        with contextlib.suppress(HarnessError):
+            _rewrite(directory, *engine.output(name))
+        engine.remove(name)
+    except FAILURES as failure:
+        error = one_line(failure)
+    record_ending(directory, status, error)
+    return error
+
+
+class DockerMonitor:
+    """One container's monitor; ``run`` it in a process of its own."""
+
+    def __init__(self, post: Post) -> None:
+        self._post = post
+        self._directory = post.directory
+        self._spec = post.spec
+        self._started = False
+        self._engine: Engine | None = None
+        self._container = ""
+
+    def run(self) -> None:
+        """Have the container run, wait for its end, and remove it."""
+        signal.signal(signal.SIGTERM, self._terminate)
+        try:
+            engine, pieces = self._launch()
+        except Exception as error:  # noqa: BLE001 - a bug must leave no container behind either
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)
+            if not isinstance(error, FAILURES):
+                traceback.print_exc()
+            self._abandon(error)
+            return
+        say(self._post.report, {"started": True})
+        record_ending(self._directory, *self._watch(engine, pieces))
+
+    def _launch(self) -> tuple[Engine, _Pieces]:
+        engine = self._engine = Engine(_docker_of(self._spec).socket)
+        name = name_of(self._spec.container_id)
+        self._container = engine.create(name, plan_creation(self._spec))
+        pieces = engine.attach(self._container)
+        engine.start(self._container)
+        self._record(engine.inspect(self._container))
+        self._started = True
+        return engine, pieces
+
+    def _record(self, document: dict[str, Any]) -> None:
+        pid = parse_pid(document)
+        # One that has ended by now never is seen to run, which is what happened.
+        with contextlib.suppress(OSError, ValueError, IndexError):
+            if pid:
+                self._directory.write(state.INIT, encode_identity(identify(pid)))
+        host = _docker_of(self._spec).network == HOST
+        attached = {
+            "started": time.time(),
+            "network_infos": host_status() if host else parse_network_infos(document),
+            "environment": {},
+        }
+        self._directory.write(state.ATTACHED, attached)
+
+    def _watch(self, engine: Engine, pieces: _Pieces) -> tuple[int | None, str]:
+        """Copy what the container says until it ends; return its status, and what went wrong."""
+        status = None
+        try:
+            _copy(self._directory, pieces)
+            status = engine.wait(self._container)
+            engine.remove(self._container)
+        except FAILURES as failure:
+            return status, one_line(failure)
+        return status, ""
+
+    def _abandon(self, failure: BaseException) -> None:
+        """Undo a launch that failed, and say why. What cannot be undone stays, for `cleanup`."""
+        document = encode_failure(failure)
+        try:
+            if self._engine and self._container:
+                self._engine.remove(self._container)
+            self._directory.remove()
+        except FAILURES as error:
+            document["error"] += f"; and removing it failed: {one_line(error)}"
+            record_ending(self._directory, None, one_line(error))
+        say(self._post.report, document)
+
+    def _terminate(self, number: int, _frame: FrameType | None) -> None:
+        """Pass a signal that was meant for the container on to it, or do not start it at all."""
+        if not self._started:
+            raise HarnessError("interrupted while it was being launched")
+        with contextlib.suppress(HarnessError):
+            signalling.send(containers.look_at(self._directory), number)
+
+
+def _docker_of(spec: Spec) -> Docker:
+    if spec.docker is None:
+        raise HarnessError(f"container {spec.container_id!r} is not Docker's")
+    return spec.docker
+
+
+def _copy(directory: Directory, pieces: _Pieces) -> None:
+    targets = [directory.append(name) for name in (state.STDOUT, state.STDERR)]
+    try:
+        for pair in pieces:
+            for target, piece in zip(targets, pair, strict=True):
+                if piece:
+                    files.write_all(target, piece)
+    finally:
+        for target in targets:
+            os.close(target)
+
+
+def _rewrite(directory: Directory, *outputs: bytes) -> None:
+    """Write output that begins with what is there already, under the eyes of who follows it."""
+    for name, output in zip((state.STDOUT, state.STDERR), outputs, strict=True):
+        target = directory.append(name)
+        try:
+            files.write_all(target, output[os.fstat(target).st_size :])
+        finally:
+            os.close(target)
