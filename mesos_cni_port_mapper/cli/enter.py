@@ -9,8 +9,9 @@ import click
 from mesos_cni_port_mapper.cli.flags import Command, Flags
 from mesos_cni_port_mapper.cli.request import parse_environment
 from mesos_cni_port_mapper.harness.containers import inspect
+from mesos_cni_port_mapper.harness.docker_plan import name_of
 from mesos_cni_port_mapper.harness.enter import run_inside
-from mesos_cni_port_mapper.harness.errors import UsageError
+from mesos_cni_port_mapper.harness.errors import HarnessError, UsageError
 from mesos_cni_port_mapper.harness.spec import Spec, check_container_id, check_path
 
 
@@ -37,6 +38,10 @@ def command(
     if not arguments:
         raise UsageError("ARGUMENTS: there is nothing to run")
     container = inspect(flags.runtime_dir, check_container_id(container_id, "CONTAINER_ID"))
+    if container.spec.docker:
+        # Ours would have none of the limits that the engine puts on what runs there.
+        command = f"`docker exec {name_of(container_id)}` does that"
+        raise HarnessError(f"container {container_id!r} is Docker's; {command}")
     if tty and not os.isatty(0):
         raise UsageError("--tty: our standard input is no terminal")
     spec = Spec(

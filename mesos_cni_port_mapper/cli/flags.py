@@ -33,10 +33,17 @@ class Flags:
 
     def __init__(self) -> None:
         self._given: dict[str, Any] = {}
+        self._said: list[str] = []
 
-    def take(self, name: str, value: object) -> None:
-        """Remember a flag; one that stands later counts."""
+    def take(self, name: str, value: object, *, said: bool = True) -> None:
+        """Remember a flag, said or of the environment; one that stands later counts."""
         self._given[name] = value
+        if said:
+            self._said.append(name)
+
+    def said(self) -> Sequence[str]:
+        """Return the names of the flags on the command line."""
+        return tuple(self._said)
 
     @property
     def runtime_dir(self) -> str:
@@ -85,7 +92,9 @@ def _global_flag(name: str, kind: Any, text: str, *, hidden: bool) -> click.Opti
 
     def remember(ctx: click.Context, _parameter: click.Parameter, value: object) -> None:
         if value is not None:
-            ctx.ensure_object(Flags).take(name, value)
+            source = ctx.get_parameter_source(name)
+            said = source is not click.core.ParameterSource.ENVIRONMENT
+            ctx.ensure_object(Flags).take(name, value, said=said)
 
     return click.Option(
         [*names, name],

@@ -46,10 +46,13 @@ class Request:
     workdir: str | None = None
     tty: bool = False
     arguments: Sequence[str] = ()
+    docker_image: str | None = None
+    network: str | None = None
 
 
 def plan_run(request: Request) -> tuple[Spec, ...]:
     """Return the container that is meant; of a task group, first the one that holds the others."""
+    _refuse_docker(request)
     if request.task and request.task_group:
         raise UsageError("--task_group: cannot be given together with --task")
     if request.task_group:
@@ -60,8 +63,8 @@ def plan_run(request: Request) -> tuple[Spec, ...]:
 
 
 def _of_flags(request: Request) -> Spec:
-    name = f"c-{os.urandom(4).hex()}" if request.name is None else request.name
-    program, argv = _command(request)
+    name = made_up_name() if request.name is None else request.name
+    program, argv = parse_command(request)
     return _adorned(
         request,
         Spec(
@@ -71,7 +74,7 @@ def _of_flags(request: Request) -> Spec:
             argv=argv,
             environment=parse_environment(request.env),
             networks=parse_networks(request.networks),
-            hostname=_hostname(request),
+            hostname=parse_hostname(request),
         ),
     )
 
@@ -94,7 +97,7 @@ def _group(request: Request) -> tuple[Spec, ...]:
             container_id=check_container_id(name, "--name"),
             name=name,
             networks=parse_networks(request.networks),
-            hostname=_hostname(request),
+            hostname=parse_hostname(request),
         ),
     )
     children = [
@@ -120,6 +123,15 @@ def _checked(spec: Spec, path: str) -> Spec:
     return spec
 
 
+def _refuse_docker(request: Request) -> None:
+    if request.docker_image is not None:
+        other = "use --containerizer docker, or --rootfs with a directory"
+        raise UsageError(f"--docker_image: images are Docker's; {other}")
+    if request.network is not None:
+        other = "CNI networks are named by --networks"
+        raise UsageError(f"--network: needs --containerizer docker; {other}")
+
+
 def _refuse(request: Request, flag: str, *names: str) -> None:
     for name in names:
         if getattr(request, name):
@@ -142,7 +154,13 @@ def _adorned(request: Request, spec: Spec) -> Spec:
     )
 
 
-def _command(request: Request) -> tuple[str, tuple[str, ...]]:
+def made_up_name() -> str:
+    """Return an ID for a container that was given none."""
+    return f"c-{os.urandom(4).hex()}"
+
+
+def parse_command(request: Request) -> tuple[str, tuple[str, ...]]:
+    """Read ``--command``, its shell and the arguments."""
     line, arguments = request.command_line, tuple(request.arguments)
     if "\0" in "".join((line or "", *arguments)):
         raise UsageError("--command: has a zero byte in it")
@@ -159,7 +177,8 @@ def _command(request: Request) -> tuple[str, tuple[str, ...]]:
     return line, (line, *arguments)
 
 
-def _hostname(request: Request) -> str | None:
+def parse_hostname(request: Request) -> str | None:
+    """Read ``--hostname``."""
     if request.hostname is None:
         return None
     return check_hostname(request.hostname, "--hostname")

@@ -14,6 +14,7 @@ from mesos_cni_port_mapper.cli.flags import Command, Flags
 from mesos_cni_port_mapper.cli.request import Request, plan_run
 from mesos_cni_port_mapper.harness import containers, output, signalling, terminal
 from mesos_cni_port_mapper.harness.containers import Container
+from mesos_cni_port_mapper.harness.docker_plan import NETWORK_MODES
 from mesos_cni_port_mapper.harness.errors import HarnessError, UnknownContainerError, UsageError
 from mesos_cni_port_mapper.harness.launch import Launch, launch
 from mesos_cni_port_mapper.harness.spec import Spec
@@ -50,11 +51,28 @@ _FORWARDED = (
 @click.option("--detach", "-d", is_flag=True, help="Leave the container to itself once it runs.")
 @click.option("--tty", "-t", is_flag=True, help="Give it a terminal; yours, unless detached.")
 @click.option("--interactive", "-i", is_flag=True, help="Let it read our standard input.")
+@click.option("--containerizer", type=click.Choice(("mesos", "docker")), default="mesos")
+@click.option("--docker_image", "--docker-image", help="Docker's image to run.")
+@click.option("--network", type=click.Choice(NETWORK_MODES), help="Docker's network mode.")
+@click.option("--docker_socket", "--docker-socket", envvar="MESOS_DOCKER_SOCKET", help="Docker's.")
 @click.argument("arguments", nargs=-1)
 @click.pass_obj
-def command(flags: Flags, /, detach: bool, interactive: bool, **given: Any) -> int:
+def command(
+    flags: Flags,
+    /,
+    detach: bool,
+    interactive: bool,
+    containerizer: str,
+    docker_socket: str | None,
+    **given: Any,
+) -> int:
     """Run a container, and end with its exit status."""
-    specs = plan_run(Request(**given))
+    request = Request(**given)
+    specs: tuple[Spec, ...]
+    if containerizer == "docker":
+        specs = (_plan_docker(request, docker_socket, flags, interactive=interactive),)
+    else:
+        specs = plan_run(request)
     options = flags.options()
     if len(specs) > 1:
         from mesos_cni_port_mapper.cli.group import run_group
@@ -67,6 +85,17 @@ def command(flags: Flags, /, detach: bool, interactive: bool, **given: Any) -> i
     stdin = 0 if interactive and not spec.tty and not detach else None
     front = _Front(launch(spec, options, stdin=stdin, attend=attend))
     return front.leave(spec) if detach else front.stay()
+
+
+def _plan_docker(request: Request, socket: str | None, flags: Flags, *, interactive: bool) -> Spec:
+    from mesos_cni_port_mapper.cli.docker_request import plan_docker_run
+
+    if interactive:
+        raise UsageError("--interactive: a container of Docker's reads nothing here")
+    for name in flags.said():
+        if name not in ("runtime_dir", "work_dir"):
+            raise UsageError(f"--{name}: is about CNI, which --containerizer docker does without")
+    return plan_docker_run(request, socket)
 
 
 class _Front:

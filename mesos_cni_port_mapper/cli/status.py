@@ -60,6 +60,7 @@ def _fields(container: Container) -> list[tuple[str, object]]:
         ("pid", container.pid),
         ("command", shlex.join(spec.argv)),
         ("rootfs", spec.rootfs),
+        ("image", spec.docker.image if spec.docker else None),
         ("hostname", spec.hostname),
     ]
     for info in container.network_infos:

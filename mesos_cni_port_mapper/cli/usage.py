@@ -7,6 +7,7 @@ import click
 from mesos_cni_port_mapper.cli.flags import Command, Flags
 from mesos_cni_port_mapper.cli.output import json_flag, print_fields, print_json
 from mesos_cni_port_mapper.harness.containers import RUNNING, inspect
+from mesos_cni_port_mapper.harness.docker_plan import name_of
 from mesos_cni_port_mapper.harness.errors import HarnessError
 from mesos_cni_port_mapper.harness.isolation import decode_options, open_isolator
 from mesos_cni_port_mapper.harness.spec import check_container_id
@@ -22,6 +23,9 @@ def command(flags: Flags, as_json: bool, container_id: str) -> None:
     container = inspect(flags.runtime_dir, check_container_id(container_id, "CONTAINER_ID"))
     if container.state != RUNNING:
         raise HarnessError(f"container {container_id!r} does not run")
+    if container.spec.docker:
+        command = f"`docker stats {name_of(container_id)}` has the counters"
+        raise HarnessError(f"container {container_id!r} is Docker's; {command}")
     options = decode_options(container.settings, flags.options())
     try:
         usage = open_isolator(options).usage(container_id)

@@ -25,7 +25,7 @@ def test_every_module_is_a_command_or_serves_them() -> None:
     folder = Path(cli.__file__).parent
     modules = {path.stem for path in folder.glob("*.py")}
     modules |= {path.parent.name for path in folder.glob("*/__init__.py")}
-    serving = {"__init__", "__main__", "flags", "group", "output", "request"}
+    serving = {"__init__", "__main__", "docker_request", "flags", "group", "output", "request"}
 
     assert set(cli.COMMANDS.values()) <= modules - serving
 
@@ -34,7 +34,8 @@ def test_the_start_imports_neither_tables_nor_event_loops() -> None:
     code = (
         "import sys; from mesos_cni_port_mapper.cli.program import run\n"
         "status = run(['--runtime_dir', '/nonexistent', 'ps', '-q'])\n"
-        "print(status, [name for name in ('rich', 'asyncio', 'shutil') if name in sys.modules])"
+        "print(status, [name for name in ('rich', 'asyncio', 'docker', 'shutil')"
+        " if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
 
