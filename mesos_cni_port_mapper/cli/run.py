@@ -51,10 +51,17 @@ _FORWARDED = (
 @click.option("--detach", "-d", is_flag=True, help="Leave the container to itself once it runs.")
 @click.option("--tty", "-t", is_flag=True, help="Give it a terminal; yours, unless detached.")
 @click.option("--interactive", "-i", is_flag=True, help="Let it read our standard input.")
-@click.option("--containerizer", type=click.Choice(("mesos", "docker")), default="mesos")
+@click.option(
+    "--containerizer",
+    type=click.Choice(("mesos", "docker")),
+    default="mesos",
+    help="CNI, or Docker.",
+)
 @click.option("--docker_image", "--docker-image", help="Docker's image to run.")
 @click.option("--network", type=click.Choice(NETWORK_MODES), help="Docker's network mode.")
-@click.option("--docker_socket", "--docker-socket", envvar="MESOS_DOCKER_SOCKET", help="Docker's.")
+@click.option(
+    "--docker_socket", "--docker-socket", envvar="MESOS_DOCKER_SOCKET", help="Its engine's."
+)
 @click.argument("arguments", nargs=-1)
 @click.pass_obj
 def command(

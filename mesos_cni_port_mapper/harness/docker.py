@@ -9,7 +9,7 @@ from typing import Any
 import docker
 from docker.errors import APIError, DockerException, ImageNotFound, NotFound
 
-from mesos_cni_port_mapper.harness.docker_plan import parse_failure, parse_status
+from mesos_cni_port_mapper.harness.docker_plan import parse_failure
 from mesos_cni_port_mapper.harness.errors import HarnessError, one_line
 
 _TIMEOUT = 60
@@ -25,15 +25,18 @@ class Engine:
                 base_url=f"unix://{socket_path}", version="auto", timeout=_TIMEOUT
             )
 
-    def create(self, name: str, document: dict[str, Any]) -> str:
-        """Create a container, of an image that is pulled if it is not there; return Docker's ID."""
+    def provide(self, image: str) -> None:
+        """Pull an image unless it is there, which takes as long as it takes."""
         with self._worded():
             try:
-                made = self._api.create_container_from_config(document, name)
+                self._api.inspect_image(image)
             except ImageNotFound:
-                self._api.pull(document["Image"])
-                made = self._api.create_container_from_config(document, name)
-        return str(made["Id"])
+                self._api.pull(image)
+
+    def create(self, name: str, document: dict[str, Any]) -> str:
+        """Create a container and return Docker's own ID of it."""
+        with self._worded():
+            return str(self._api.create_container_from_config(document, name)["Id"])
 
     def start(self, container: str) -> None:
         """Start a container; a command that is not there, or not to be run, has a status."""
@@ -78,13 +81,14 @@ class Engine:
         with self._worded(), contextlib.suppress(NotFound):
             self._api.remove_container(container, force=True, v=True)
 
-    def ending(self, container: str) -> int | None:
-        """Return the status a container ended with; nothing when there is none to be had."""
+    def find(self, name: str) -> dict[str, Any] | None:
+        """Return what the engine knows of a container that may be gone."""
         with self._worded():
             try:
-                return parse_status(self._api.inspect_container(container))
+                document: dict[str, Any] = self._api.inspect_container(name)
             except NotFound:
                 return None
+        return document
 
     @contextlib.contextmanager
     def _worded(self) -> Iterator[None]:

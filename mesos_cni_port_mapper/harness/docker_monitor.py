@@ -13,15 +13,16 @@ import time
 import traceback
 from collections.abc import Iterator
 from types import FrameType
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from mesos_cni_port_mapper.harness import containers, signalling, state
-from mesos_cni_port_mapper.harness.docker import Engine
 from mesos_cni_port_mapper.harness.docker_plan import (
     HOST,
     name_of,
     parse_network_infos,
+    parse_owner,
     parse_pid,
+    parse_status,
     plan_creation,
 )
 from mesos_cni_port_mapper.harness.ending import FAILURES, record_ending
@@ -32,6 +33,9 @@ from mesos_cni_port_mapper.harness.monitor import Post, encode_failure, run_to_e
 from mesos_cni_port_mapper.harness.spec import Docker, Spec
 from mesos_cni_port_mapper.harness.state import Directory
 from mesos_cni_port_mapper.linux import files
+
+if TYPE_CHECKING:
+    from mesos_cni_port_mapper.harness.docker import Engine
 
 _Pieces = Iterator[tuple[bytes | None, bytes | None]]
 
@@ -46,12 +50,15 @@ def finish_docker(directory: Directory, spec: Spec) -> str:
     """Remove a container that ended without a monitor; return what went wrong, or nothing."""
     status, error = None, ""
     try:
-        engine, name = Engine(_docker_of(spec).socket), name_of(spec.container_id)
-        status = engine.ending(name)
-        # Its own monitor may have died before it had copied everything.
-        with contextlib.suppress(HarnessError):
-            _rewrite(directory, *engine.output(name))
-        engine.remove(name)
+        engine = _open_engine(spec)
+        document = engine.find(name_of(spec.container_id))
+        # The name may be that of a container below another runtime directory.
+        if document and parse_owner(document) == str(directory.path):
+            status = parse_status(document)
+            # Its own monitor may have died before it had copied everything.
+            with contextlib.suppress(HarnessError):
+                _rewrite(directory, *engine.output(document["Id"]))
+            engine.remove(document["Id"])
     except FAILURES as failure:
         error = one_line(failure)
     record_ending(directory, status, error)
@@ -66,8 +73,12 @@ class DockerMonitor:
         self._directory = post.directory
         self._spec = post.spec
         self._started = False
+        self._waits = False
+        self._interrupted = False
         self._engine: Engine | None = None
         self._container = ""
+        # They are there before anybody is told of the container and looks for its output.
+        self._output = [post.directory.append(name) for name in (state.STDOUT, state.STDERR)]
 
     def run(self) -> None:
         """Have the container run, wait for its end, and remove it."""
@@ -84,14 +95,29 @@ class DockerMonitor:
         record_ending(self._directory, *self._watch(engine, pieces))
 
     def _launch(self) -> tuple[Engine, _Pieces]:
-        engine = self._engine = Engine(_docker_of(self._spec).socket)
+        engine = self._engine = _open_engine(self._spec)
+        self._provide(engine)
         name = name_of(self._spec.container_id)
-        self._container = engine.create(name, plan_creation(self._spec))
+        self._container = engine.create(name, plan_creation(self._spec, str(self._directory.path)))
         pieces = engine.attach(self._container)
+        self._check()
         engine.start(self._container)
         self._record(engine.inspect(self._container))
         self._started = True
+        self._check()
         return engine, pieces
+
+    def _provide(self, engine: Engine) -> None:
+        """Have the image, which alone may take so long that a signal must not wait for it."""
+        self._waits = True
+        self._check()
+        engine.provide(_docker_of(self._spec).image)
+        self._waits = False
+        self._check()
+
+    def _check(self) -> None:
+        if self._interrupted:
+            raise HarnessError("interrupted while it was being launched")
 
     def _record(self, document: dict[str, Any]) -> None:
         pid = parse_pid(document)
@@ -111,12 +137,18 @@ class DockerMonitor:
         """Copy what the container says until it ends; return its status, and what went wrong."""
         status = None
         try:
-            _copy(self._directory, pieces)
+            self._copy(pieces)
             status = engine.wait(self._container)
             engine.remove(self._container)
         except FAILURES as failure:
             return status, one_line(failure)
         return status, ""
+
+    def _copy(self, pieces: _Pieces) -> None:
+        for pair in pieces:
+            for target, piece in zip(self._output, pair, strict=True):
+                if piece:
+                    files.write_all(target, piece)
 
     def _abandon(self, failure: BaseException) -> None:
         """Undo a launch that failed, and say why. What cannot be undone stays, for `cleanup`."""
@@ -133,27 +165,25 @@ class DockerMonitor:
     def _terminate(self, number: int, _frame: FrameType | None) -> None:
         """Pass a signal that was meant for the container on to it, or do not start it at all."""
         if not self._started:
-            raise HarnessError("interrupted while it was being launched")
+            self._interrupted = True
+            if self._waits:
+                self._check()
+            return
         with contextlib.suppress(HarnessError):
             signalling.send(containers.look_at(self._directory), number)
+
+
+def _open_engine(spec: Spec) -> Engine:
+    # Its library takes longer to import than a monitor may take to be reached by a signal.
+    from mesos_cni_port_mapper.harness.docker import Engine
+
+    return Engine(_docker_of(spec).socket)
 
 
 def _docker_of(spec: Spec) -> Docker:
     if spec.docker is None:
         raise HarnessError(f"container {spec.container_id!r} is not Docker's")
     return spec.docker
-
-
-def _copy(directory: Directory, pieces: _Pieces) -> None:
-    targets = [directory.append(name) for name in (state.STDOUT, state.STDERR)]
-    try:
-        for pair in pieces:
-            for target, piece in zip(targets, pair, strict=True):
-                if piece:
-                    files.write_all(target, piece)
-    finally:
-        for target in targets:
-            os.close(target)
 
 
 def _rewrite(directory: Directory, *outputs: bytes) -> None:

@@ -19,7 +19,8 @@ NETWORK_MODES = (HOST, BRIDGE, NONE, USER)
 
 _WITH_PORTS = (BRIDGE, USER)
 _OWN_NAMES = (HOST, BRIDGE, NONE, "default")
-_LABEL = "mesos-cni.container_id"
+_ID_LABEL = "mesos-cni.container_id"
+_OWNER_LABEL = "mesos-cni.directory"
 
 
 def name_of(container_id: str) -> str:
@@ -77,8 +78,11 @@ def plan_hostname(mode: str, hostname: str | None) -> str | None:
     return hostname
 
 
-def plan_creation(spec: Spec) -> dict[str, Any]:
-    """Return what the engine is asked to create; what is not asked for is the image's to say."""
+def plan_creation(spec: Spec, owner: str) -> dict[str, Any]:
+    """Return what the engine is asked to create; what is not asked for is the image's to say.
+
+    The ``owner`` is the directory in which we keep the container's records.
+    """
     asked = spec.docker
     if asked is None:
         raise ValueError(f"{spec.container_id} is not Docker's")
@@ -100,7 +104,7 @@ def plan_creation(spec: Spec) -> dict[str, Any]:
         "Hostname": spec.hostname,
         "User": spec.user,
         "WorkingDir": spec.working_directory,
-        "Labels": {_LABEL: spec.container_id},
+        "Labels": {_ID_LABEL: spec.container_id, _OWNER_LABEL: owner},
         "ExposedPorts": {port: {} for port in bindings},
         "HostConfig": _given(host),
     }
@@ -160,6 +164,12 @@ def _parse_ports(ports: Mapping[str, Any]) -> list[dict[str, Any]]:
         {"container_port": container, "host_port": host, "protocol": protocol}
         for host, container, protocol in sorted(found)
     ]
+
+
+def parse_owner(document: Mapping[str, Any]) -> str:
+    """Return the directory of a container's records; there is none for a container not ours."""
+    labels = (document.get("Config") or {}).get("Labels") or {}
+    return str(labels.get(_OWNER_LABEL, ""))
 
 
 def parse_pid(document: Mapping[str, Any]) -> int:

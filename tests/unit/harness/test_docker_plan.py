@@ -8,6 +8,7 @@ from mesos_cni_port_mapper.harness.docker_plan import (
     name_of,
     parse_failure,
     parse_network_infos,
+    parse_owner,
     parse_pid,
     parse_status,
     plan_creation,
@@ -162,7 +163,7 @@ def test_everything_that_is_asked_for_is_in_the_request() -> None:
         ),
     )
 
-    assert plan_creation(spec) == {
+    assert plan_creation(spec, "/d") == {
         "Image": "i",
         "Entrypoint": ["/bin/sh"],
         "Cmd": ["-c", "true"],
@@ -170,7 +171,7 @@ def test_everything_that_is_asked_for_is_in_the_request() -> None:
         "Hostname": "h",
         "User": "7:8",
         "WorkingDir": "/w",
-        "Labels": {"mesos-cni.container_id": "c"},
+        "Labels": {"mesos-cni.container_id": "c", "mesos-cni.directory": "/d"},
         "ExposedPorts": {"80/tcp": {}, "53/udp": {}},
         "HostConfig": {
             "NetworkMode": "backend",
@@ -184,16 +185,16 @@ def test_everything_that_is_asked_for_is_in_the_request() -> None:
 
 
 def test_what_is_not_asked_for_is_left_to_the_image() -> None:
-    assert plan_creation(plain("host")) == {
+    assert plan_creation(plain("host"), "/d") == {
         "Image": "i",
-        "Labels": {"mesos-cni.container_id": "c"},
+        "Labels": {"mesos-cni.container_id": "c", "mesos-cni.directory": "/d"},
         "HostConfig": {"NetworkMode": "host"},
     }
 
 
 def test_a_container_of_another_kind_is_not_planned() -> None:
     with pytest.raises(ValueError, match="c is not Docker's"):
-        plan_creation(Spec(container_id="c"))
+        plan_creation(Spec(container_id="c"), "/d")
 
 
 def test_a_bridge_is_reported_with_address_and_ports_each_once() -> None:
@@ -256,3 +257,8 @@ def test_a_state_says_how_a_container_is(
 
 def test_docker_knows_a_container_by_our_name() -> None:
     assert name_of("web") == "mesos-cni-web"
+
+
+def test_a_container_that_nobody_has_marked_is_not_ours() -> None:
+    assert parse_owner({"Config": {"Labels": {"mesos-cni.directory": "/d"}}}) == "/d"
+    assert [parse_owner(each) for each in ({}, {"Config": {"Labels": None}})] == ["", ""]
