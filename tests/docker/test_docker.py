@@ -1,12 +1,26 @@
 """`mesos-cni run --containerizer docker` with an engine, and packets in all four network modes."""
 
 import signal
+import sys
 
 from tests.docker.engine import IMAGE, RUN, Engine
 from tests.netns.agents import Agent
+from tests.netns.containers import FROZEN
+from tests.support.gate import need_file
 from tests.support.host import CLIENT_IPV4, HOST_IPV4
 from tests.support.traffic import Saw, connect_tcp, connect_udp, serve_tcp, serve_udp
 from tests.support.waiting import eventually
+
+_SILENT_REGISTRY = """\
+import pathlib, socket
+listener = socket.create_server(("127.0.0.1", 5555))
+pathlib.Path("/run/listening").touch()
+caller, _ = listener.accept()
+print("asked", flush=True)
+caller.recv(1 << 20)
+listener.accept()
+listener.accept()
+"""
 
 
 def test_on_a_bridge_its_ports_lead_to_it(engine: Engine) -> None:
@@ -155,6 +169,46 @@ def test_one_that_ended_without_a_monitor_is_put_in_order(engine: Engine) -> Non
     assert engine.docker("ps", "--all", "--quiet").text == ""
 
 
+def test_an_image_that_does_not_come_is_not_waited_for(engine: Engine) -> None:
+    registry = engine.host.start([sys.executable, "-c", _SILENT_REGISTRY], None)
+    assert eventually(engine.host.path("/run/listening").exists, True)
+    image = ("--docker_image", "127.0.0.1:5555/never:1")
+    process = engine.tool.start(*RUN, *image, "--name", "early", "--command", "true")
+    assert registry.stdout_line() == b"asked"
+
+    process.kill(signal.SIGTERM)
+
+    finished = process.wait(10)
+    registry.kill()
+    assert finished.status == 1
+    assert finished.stderr == b"mesos-cni: interrupted while it was being launched\n"
+    assert engine.tool.containers() == []
+
+
+def test_a_container_of_the_same_name_is_not_touched(engine: Engine) -> None:
+    engine.docker("run", "--detach", "--name", "mesos-cni-web", IMAGE, "/bin/sleep", "1000")
+
+    refused = engine.run("--name", "web", "--command", "true")
+
+    assert refused.status == 1
+    assert 'The container name "/mesos-cni-web" is already in use' in refused.stderr
+    assert engine.tool.containers() == []
+    engine.docker("rm", "--force", "mesos-cni-web")
+
+
+def test_a_lost_container_takes_no_other_of_its_name_along(engine: Engine) -> None:
+    engine.detached("lost")
+    engine.tool.kill(engine.tool.status("lost")["monitor_pid"])
+    engine.docker("rm", "--force", "mesos-cni-lost")
+    engine.docker("run", "--detach", "--name", "mesos-cni-lost", IMAGE, "/bin/sleep", "1000")
+    assert eventually(lambda: engine.tool.state("lost"), "lost") == "lost"
+
+    engine.tool.succeed("cleanup", "lost")
+
+    engine.docker("rm", "--force", "mesos-cni-lost")
+    assert engine.tool.containers() == []
+
+
 def test_what_the_engine_refuses_leaves_nothing(engine: Engine) -> None:
     engine.detached("first", "--network", "bridge", "--port", "8084:80")
     word = ("--command", "true")
@@ -174,3 +228,12 @@ def test_what_the_engine_refuses_leaves_nothing(engine: Engine) -> None:
     assert [left.stderr.count("\n") for left in (taken, missing, absent, deaf)] == [1, 1, 1, 1]
     assert engine.tool.containers() == ["first"]
     assert engine.docker("ps", "--all", "--format", "{{.Names}}").text == "mesos-cni-first\n"
+
+
+def test_the_frozen_program_can_do_it_too(engine: Engine) -> None:
+    need_file(FROZEN, "make build")
+    words = [str(FROZEN), *RUN, "--docker_image", IMAGE, "--network", "bridge", "--command"]
+
+    left = engine.host.run([*words, "echo out; exit 3"], env=engine.tool.environment(), check=False)
+
+    assert (left.status, left.text, left.stderr) == (3, "out\n", b"")
