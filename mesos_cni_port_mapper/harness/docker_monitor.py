@@ -29,7 +29,7 @@ from mesos_cni_port_mapper.harness.ending import FAILURES, record_ending
 from mesos_cni_port_mapper.harness.errors import HarnessError, one_line
 from mesos_cni_port_mapper.harness.identity import encode_identity, identify
 from mesos_cni_port_mapper.harness.isolation import host_status
-from mesos_cni_port_mapper.harness.monitor import Post, encode_failure, run_to_end, say, settle
+from mesos_cni_port_mapper.harness.monitor import Post, encode_failure, run_to_end, say, settle_for
 from mesos_cni_port_mapper.harness.spec import Docker, Spec
 from mesos_cni_port_mapper.harness.state import Directory
 from mesos_cni_port_mapper.linux import files
@@ -42,7 +42,8 @@ _Pieces = Iterator[tuple[bytes | None, bytes | None]]
 
 def become_docker_monitor(post: Post) -> NoReturn:
     """Be the monitor of a container that Docker is to run; in a process forked for it."""
-    settle(post)
+    settle_for(post)
+    post.directory.write(state.MONITOR, encode_identity(identify(os.getpid())))
     run_to_end(DockerMonitor(post).run)
 
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from mesos_cni_port_mapper.cli import __main__ as cli
+from mesos_cni_port_mapper.cli import program as cli
 from mesos_cni_port_mapper.cli.docker_request import DOCKER_SOCKET, plan_docker_run
 from mesos_cni_port_mapper.cli.request import Request, plan_run
 from mesos_cni_port_mapper.harness.errors import UsageError
