@@ -145,7 +145,7 @@ def test_what_docker_does_better_is_left_to_it(engine: Engine) -> None:
 
 def test_a_container_outlives_its_monitor(engine: Engine) -> None:
     script = "trap 'echo two; exit 4' TERM; echo one; while :; do sleep 0.05; done"
-    engine.detached("left", command=script)
+    engine.detached("left", "--network", "bridge", command=script)
     assert eventually(lambda: engine.tool.run("logs", "left").stdout, "one\n") == "one\n"
     engine.tool.kill(engine.tool.status("left")["monitor_pid"])
     assert eventually(lambda: engine.tool.state("left"), "running") == "running"
@@ -167,6 +167,17 @@ def test_one_that_ended_without_a_monitor_is_put_in_order(engine: Engine) -> Non
 
     assert engine.tool.succeed("wait", "lost") == "137\n"
     assert engine.docker("ps", "--all", "--quiet").text == ""
+
+
+def test_one_that_docker_has_forgotten_is_forgotten(engine: Engine) -> None:
+    engine.detached("lost")
+    engine.tool.kill(engine.tool.status("lost")["monitor_pid"])
+    engine.docker("rm", "--force", "mesos-cni-lost")
+    assert eventually(lambda: engine.tool.state("lost"), "lost") == "lost"
+
+    engine.tool.succeed("cleanup", "lost")
+
+    assert engine.tool.containers() == []
 
 
 def test_an_image_that_does_not_come_is_not_waited_for(engine: Engine) -> None:
@@ -205,6 +216,8 @@ def test_a_lost_container_takes_no_other_of_its_name_along(engine: Engine) -> No
 
     engine.tool.succeed("cleanup", "lost")
 
+    running = engine.docker("ps", "--format", "{{.Names}}").text
+    assert running == "mesos-cni-lost\n"
     engine.docker("rm", "--force", "mesos-cni-lost")
     assert engine.tool.containers() == []
 
