@@ -108,7 +108,11 @@ def encode_spec(spec: Spec) -> dict[str, Any]:
     """Return the specification as a JSON object."""
     # Not by ``asdict``, which copies every value: this is done several times for each container.
     document = {each.name: getattr(spec, each.name) for each in fields(Spec)}
-    return {**document, "volumes": [asdict(volume) for volume in spec.volumes]}
+    return {
+        **document,
+        "volumes": [asdict(volume) for volume in spec.volumes],
+        "docker": asdict(spec.docker) if spec.docker else None,
+    }
 
 
 def decode_spec(document: dict[str, Any]) -> Spec:
