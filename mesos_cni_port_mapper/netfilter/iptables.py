@@ -7,13 +7,13 @@ the texts differ between versions and variants.
 
 from __future__ import annotations
 
-from mesos_cni_port_mapper.cni.errors import RULES_FAILED, TRY_AGAIN, CniError, os_reason
+from mesos_cni_port_mapper.cni.errors import RULES_FAILED, TRY_AGAIN, CniError
 from mesos_cni_port_mapper.linux import lock, process
 from mesos_cni_port_mapper.netfilter import batch
 from mesos_cni_port_mapper.netfilter.outcome import RulesUntouchedError
+from mesos_cni_port_mapper.netfilter.tool import Tool, words_of
 from mesos_cni_port_mapper.portmap.listing import parse_listing
 from mesos_cni_port_mapper.portmap.rule import IPV4
-from mesos_cni_port_mapper.value import Value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -35,18 +35,11 @@ _RESOURCE_PROBLEM = 4
 """Exit status for a lock that is held, and in the nft variant for a good deal else."""
 
 
-class Iptables(Value):
-    """The tools of one host for one family: programs, each with the arguments that it always gets.
-
-    ``seconds`` is the deadline of one run; ``keep`` are file descriptors a run inherits, so that a
-    lock among them lasts until it is over even if we are killed meanwhile.
-    """
+class Iptables(Tool):
+    """The tools of a host for one family: programs, each with the arguments it always gets."""
 
     restore: tuple[str, ...]
     save: tuple[str, ...]
-    environ: Mapping[str, str]
-    seconds: float
-    keep: tuple[int, ...] = ()
 
     def install(self, plan: Plan, expected: Collection[str], check: Check) -> None:
         """Put in the rules of an attachment that has none yet; ``expected`` chains should exist.
@@ -88,7 +81,7 @@ class Iptables(Value):
     def listing(self, table: str) -> Listing:
         """Return a table as it is."""
         try:
-            done = self._run([*self.save, "-t", table], b"")
+            done = self.run([*self.save, "-t", table], b"")
         except CniError as error:
             raise RulesUntouchedError(error.code, error.msg, error.details) from error
         if done.status == _RESOURCE_PROBLEM:
@@ -97,7 +90,7 @@ class Iptables(Value):
             raise RulesUntouchedError(
                 RULES_FAILED,
                 f"{self.save[0]} cannot list the {table} table (exit status {done.status})",
-                _words_of(done),
+                words_of(done),
             )
         try:
             return _parse_whole(table, done.stdout)
@@ -112,23 +105,23 @@ class Iptables(Value):
         """Return a table's rules, each with its packets, its bytes, its chain and its text."""
         from mesos_cni_port_mapper.portmap.listing import parse_counted
 
-        done = self._run([*self.save, "-c", "-t", table], b"")
+        done = self.run([*self.save, "-c", "-t", table], b"")
         if done.status != 0:
-            raise CniError(RULES_FAILED, f"{self.save[0]} cannot list {table}", _words_of(done))
+            raise CniError(RULES_FAILED, f"{self.save[0]} cannot list {table}", words_of(done))
         return parse_counted(done.stdout)
 
     def rehearse(self, table: str) -> None:
         """Complain if the kernel has no such table or somebody keeps it; nothing is changed."""
-        done = self._run([*self.restore, "--test", "--noflush"], f"*{table}\nCOMMIT\n".encode())
+        done = self.run([*self.restore, "--test", "--noflush"], f"*{table}\nCOMMIT\n".encode())
         if done.status != 0:
             raise CniError(
-                RULES_FAILED, f"{self.restore[0]} cannot work on the {table} table", _words_of(done)
+                RULES_FAILED, f"{self.restore[0]} cannot work on the {table} table", words_of(done)
             )
 
     def commit(self, table: str, lines: Sequence[str]) -> str:
         """Commit a batch; return "" or, when it was refused, what the tool said."""
         script = "\n".join([f"*{table}", *lines, "COMMIT", ""])
-        done = self._run(
+        done = self.run(
             [*self.restore, "-w", str(_lock_wait(self.seconds)), "--noflush"],
             script.encode("utf-8", "surrogateescape"),
         )
@@ -138,7 +131,7 @@ class Iptables(Value):
             raise CniError(RULES_FAILED, f"{self.restore[0]} was ended by signal {-done.status}")
         if done.status == _RESOURCE_PROBLEM:
             self._complain_if_locked()
-        return _words_of(done) or f"exit status {done.status}"
+        return words_of(done) or f"exit status {done.status}"
 
     def _complain_if_locked(self) -> None:
         path = self.environ.get("XTABLES_LOCKFILE", "/run/xtables.lock")
@@ -148,18 +141,6 @@ class Iptables(Value):
                 f"{path} is locked by {lock.holder_of(path)}",
                 f"waited {_lock_wait(self.seconds)} s",
             )
-
-    def _run(self, argv: list[str], stdin: bytes) -> process.Finished:
-        try:
-            return process.run(argv, self.environ, stdin, self.seconds, self.keep)
-        except OSError as error:
-            raise RulesUntouchedError(
-                RULES_FAILED, f"cannot run {argv[0]}", os_reason(error)
-            ) from error
-        except process.DeadlineError as error:
-            raise CniError(
-                RULES_FAILED, f"{argv[0]} did not finish in {self.seconds:g} s and was killed"
-            ) from error
 
 
 def find_iptables(family: int, environ: Mapping[str, str], seconds: float) -> Iptables | None:
@@ -209,7 +190,3 @@ def _parse_whole(table: str, data: bytes) -> Listing:
     if f"*{table}".encode() not in lines or b"COMMIT" not in lines:
         raise ValueError("its beginning or its end is missing")
     return parse_listing(data)
-
-
-def _words_of(done: process.Finished) -> str:
-    return (done.stderr or done.stdout).decode(errors="replace").strip()

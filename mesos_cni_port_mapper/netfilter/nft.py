@@ -6,30 +6,23 @@ Decisions are taken by exit status, never by message, and 1 is the only one it h
 from __future__ import annotations
 
 from mesos_cni_port_mapper.cni import codec
-from mesos_cni_port_mapper.cni.errors import RULES_FAILED, CniError, os_reason
-from mesos_cni_port_mapper.linux import process
+from mesos_cni_port_mapper.cni.errors import RULES_FAILED, CniError
 from mesos_cni_port_mapper.netfilter.outcome import RulesUntouchedError
+from mesos_cni_port_mapper.netfilter.tool import Tool, words_of
 from mesos_cni_port_mapper.portmap.nft_table import NAME, table_of
-from mesos_cni_port_mapper.value import Value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
     from typing import Any
 
     from mesos_cni_port_mapper.portmap.nft_listing import NftListing
 
 
-class Nft(Value):
-    """The tool; ``program`` is its path, "" where there is none.
-
-    ``seconds`` is the deadline of one run; ``keep`` are file descriptors that it inherits.
-    """
+class Nft(Tool):
+    """The tool; ``program`` is its path, "" where there is none."""
 
     program: str
-    environ: Mapping[str, str]
-    seconds: float
-    keep: tuple[int, ...] = ()
 
     def preflight(self) -> None:
         """Complain if it is not there, without starting a program."""
@@ -42,20 +35,20 @@ class Nft(Value):
 
     def rehearse(self, lines: Sequence[str]) -> None:
         """Complain if a batch would be refused; nothing is changed."""
-        done = self._run(["-c", "-f", "-"], "\n".join([*lines, ""]).encode())
+        done = self.run([self.program, "-c", "-f", "-"], "\n".join([*lines, ""]).encode())
         if done.status != 0:
-            raise CniError(RULES_FAILED, f"{self.program} cannot make our table", _words_of(done))
+            raise CniError(RULES_FAILED, f"{self.program} cannot make our table", words_of(done))
 
     def ruleset(self) -> Any:
         """Return everything there is, everybody's, as nft says it (libnftables-json(5))."""
-        done = self._run(["-j", "list", "ruleset"], b"")
+        done = self.run([self.program, "-j", "list", "ruleset"], b"")
         try:
             if done.status == 0:
                 return codec.decode(done.stdout)
         except ValueError:
             pass
         raise RulesUntouchedError(
-            RULES_FAILED, f"{self.program} cannot list what others have", _words_of(done)
+            RULES_FAILED, f"{self.program} cannot list what others have", words_of(done)
         )
 
     def listing(self, family: int) -> NftListing | None:
@@ -66,14 +59,14 @@ class Nft(Value):
         if not has_nft_table(family, NAME):
             return None
         try:
-            done = self._run(["-j", "list", "table", *table_of(family).split()], b"")
+            done = self.run([self.program, "-j", "list", "table", *table_of(family).split()], b"")
         except CniError as error:
             raise RulesUntouchedError(error.code, error.msg, error.details) from error
         if done.status != 0:
             raise RulesUntouchedError(
                 RULES_FAILED,
                 f"{self.program} cannot list table {table_of(family)} (exit status {done.status})",
-                _words_of(done),
+                words_of(done),
             )
         try:
             return parse_nft_listing(done.stdout)
@@ -84,24 +77,7 @@ class Nft(Value):
 
     def commit(self, lines: Sequence[str]) -> str:
         """Commit a batch; return "" or, when it was refused, what the tool said."""
-        done = self._run(["-f", "-"], "\n".join([*lines, ""]).encode())
+        done = self.run([self.program, "-f", "-"], "\n".join([*lines, ""]).encode())
         if done.status < 0:
             raise CniError(RULES_FAILED, f"{self.program} was ended by signal {-done.status}")
-        return "" if done.status == 0 else _words_of(done) or f"exit status {done.status}"
-
-    def _run(self, arguments: list[str], stdin: bytes) -> process.Finished:
-        argv = [self.program, *arguments]
-        try:
-            return process.run(argv, self.environ, stdin, self.seconds, self.keep)
-        except OSError as error:
-            raise RulesUntouchedError(
-                RULES_FAILED, f"cannot run {self.program}", os_reason(error)
-            ) from error
-        except process.DeadlineError as error:
-            raise CniError(
-                RULES_FAILED, f"{self.program} did not finish in {self.seconds:g} s and was killed"
-            ) from error
-
-
-def _words_of(done: process.Finished) -> str:
-    return (done.stderr or done.stdout).decode(errors="replace").strip()
+        return "" if done.status == 0 else words_of(done) or f"exit status {done.status}"

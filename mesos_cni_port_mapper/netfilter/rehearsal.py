@@ -52,13 +52,14 @@ class _RehearsedIptables(Iptables):
             listing = self.listing(table)
         return find_refusal(listing, lines) or super().commit(table, lines)
 
-    def _run(self, argv: list[str], stdin: bytes) -> process.Finished:
+    def run(self, argv: list[str], stdin: bytes) -> process.Finished:
+        """Have a batch tested only."""
         if "--noflush" not in argv:
             known = self.listings.get(tuple(argv))
             if known is None:
-                known = self.listings[tuple(argv)] = super()._run(argv, stdin)
+                known = self.listings[tuple(argv)] = super().run(argv, stdin)
             return known
-        done = super()._run([*argv, "--test"], stdin)
+        done = super().run([*argv, "--test"], stdin)
         self.tape.append(_batch(argv, stdin, done))
         return done
 
@@ -67,14 +68,15 @@ class _RehearsedNft(Nft):
     tape: list[Batch]
     listings: dict[tuple[str, ...], process.Finished]
 
-    def _run(self, arguments: list[str], stdin: bytes) -> process.Finished:
-        if "-f" not in arguments:
-            known = self.listings.get(tuple(arguments))
+    def run(self, argv: list[str], stdin: bytes) -> process.Finished:
+        """Have a batch checked only."""
+        if "-f" not in argv:
+            known = self.listings.get(tuple(argv))
             if known is None:
-                known = self.listings[tuple(arguments)] = super()._run(arguments, stdin)
+                known = self.listings[tuple(argv)] = super().run(argv, stdin)
             return known
-        done = super()._run(["-c", *arguments], stdin)
-        self.tape.append(_batch([self.program, *arguments], stdin, done))
+        done = super().run([argv[0], "-c", *argv[1:]], stdin)
+        self.tape.append(_batch(argv, stdin, done))
         return done
 
 

@@ -15,57 +15,40 @@ from tests.support.plugin import Plugin
 @pytest.fixture(params=BACK_ENDS, ids=str)
 def site(request: pytest.FixtureRequest, frozen: Path) -> Iterator[Site]:
     """Stand in for a machine with each back end, one after the other."""
-    back_end: BackEnd = request.param
-    need_host(back_end.variant)
-    with Host(back_end.variant) as host:
-        settle(host)
-        yield Site(host, Plugin(host, str(frozen)), back_end)
+    yield from _stand_in(request.param, frozen)
 
 
 @pytest.fixture(params=[each for each in BACK_ENDS if each.has_chains], ids=str)
 def chains_site(request: pytest.FixtureRequest, frozen: Path) -> Iterator[Site]:
     """Stand in for a machine with a back end whose rules are in chains, where that matters."""
-    back_end: BackEnd = request.param
-    need_host(back_end.variant)
-    with Host(back_end.variant) as host:
-        settle(host)
-        yield Site(host, Plugin(host, str(frozen)), back_end)
+    yield from _stand_in(request.param, frozen)
 
 
 @pytest.fixture(params=[each for each in BACK_ENDS if each.is_iptables], ids=str)
 def iptables_site(request: pytest.FixtureRequest, frozen: Path) -> Iterator[Site]:
     """Stand in for a machine whose own iptables makes the rules, where that is what goes wrong."""
-    back_end: BackEnd = request.param
-    need_host(back_end.variant)
-    with Host(back_end.variant) as host:
-        settle(host)
-        yield Site(host, Plugin(host, str(frozen)), back_end)
+    yield from _stand_in(request.param, frozen)
 
 
 @pytest.fixture(params=[each for each in BACK_ENDS if each.name != "libiptc"], ids=str)
 def tools_site(request: pytest.FixtureRequest, frozen: Path) -> Iterator[Site]:
     """Stand in for a machine with a back end that needs tools of the host's."""
-    back_end: BackEnd = request.param
-    need_host(back_end.variant)
-    with Host(back_end.variant) as host:
-        settle(host)
-        yield Site(host, Plugin(host, str(frozen)), back_end)
+    yield from _stand_in(request.param, frozen)
 
 
 @pytest.fixture(params=[each for each in BACK_ENDS if not each.has_chains], ids=str)
 def maps_site(request: pytest.FixtureRequest, frozen: Path) -> Iterator[Site]:
     """Stand in for a machine with a back end whose ports are in maps, where that matters."""
-    back_end: BackEnd = request.param
-    need_host(back_end.variant)
-    with Host(back_end.variant) as host:
-        settle(host)
-        yield Site(host, Plugin(host, str(frozen)), back_end)
+    yield from _stand_in(request.param, frozen)
 
 
 @pytest.fixture(scope="module", params=BACK_ENDS, ids=str)
 def shared_site(request: pytest.FixtureRequest, frozen: Path) -> Iterator[Site]:
     """Stand in for a machine with each back end, for all tests of a module together."""
-    back_end: BackEnd = request.param
+    yield from _stand_in(request.param, frozen)
+
+
+def _stand_in(back_end: BackEnd, frozen: Path) -> Iterator[Site]:
     need_host(back_end.variant)
     with Host(back_end.variant) as host:
         settle(host)
