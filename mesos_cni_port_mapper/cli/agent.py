@@ -20,7 +20,9 @@ from mesos_cni_port_mapper.harness.isolation import Options
 _IP, _PORT = "127.0.0.1", 5051
 
 
-@click.command("agent", cls=Command)
+@click.command(
+    "agent", cls=Command, epilog="Example: mesos-cni agent --network_cni_config_dir /etc/cni/net.d"
+)
 @click.option("--ip", default=_IP, show_default=True, help="The address to listen at.")
 @click.option(
     "--port",

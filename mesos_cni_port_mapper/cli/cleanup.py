@@ -12,7 +12,7 @@ from mesos_cni_port_mapper.harness.isolation import decode_options
 from mesos_cni_port_mapper.harness.spec import check_container_id
 
 
-@click.command("cleanup", cls=Command)
+@click.command("cleanup", cls=Command, epilog="Example: mesos-cni cleanup web-1")
 @click.option("--all", "everything", is_flag=True, help="All containers that have ended.")
 @click.argument("container_ids", metavar="[CONTAINER_ID]...", nargs=-1)
 @click.pass_obj

@@ -15,7 +15,12 @@ from mesos_cni_port_mapper.harness.errors import HarnessError, UsageError
 from mesos_cni_port_mapper.harness.spec import Spec, check_container_id, check_path
 
 
-@click.command("exec", cls=Command, context_settings={"allow_interspersed_args": False})
+@click.command(
+    "exec",
+    cls=Command,
+    epilog="Example: mesos-cni exec web-1 ip address",
+    context_settings={"allow_interspersed_args": False},
+)
 @click.option("--env", help="More of an environment; a JSON object, or a file of one.")
 @click.option("--user", help="A user of the container, by name or ID; with :GROUP another group.")
 @click.option("--workdir", help="The command's working directory.")

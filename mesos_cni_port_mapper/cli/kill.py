@@ -10,7 +10,7 @@ from mesos_cni_port_mapper.harness.errors import HarnessError, UnknownContainerE
 from mesos_cni_port_mapper.harness.spec import check_container_id
 
 
-@click.command("kill", cls=Command)
+@click.command("kill", cls=Command, epilog="Example: mesos-cni kill --signal HUP web-1")
 @click.option("--signal", "signal_name", help="Send this signal, and do not wait.")
 @click.option(
     "--grace",

@@ -11,7 +11,7 @@ from mesos_cni_port_mapper.harness.output import INTERVAL, Follower
 from mesos_cni_port_mapper.harness.spec import check_container_id
 
 
-@click.command("logs", cls=Command)
+@click.command("logs", cls=Command, epilog="Example: mesos-cni logs --follow web-1")
 @click.option("--follow", "-f", is_flag=True, help="Go on until the container ends.")
 @click.argument("container_id")
 @click.pass_obj

@@ -13,7 +13,11 @@ from mesos_cni_port_mapper.harness.isolation import open_isolator
 from mesos_cni_port_mapper.isolator.errors import IsolatorError
 
 
-@click.command("networks", cls=Command)
+@click.command(
+    "networks",
+    cls=Command,
+    epilog="Example: mesos-cni networks --network_cni_config_dir /etc/cni/net.d",
+)
 @json_flag
 @click.pass_obj
 def command(flags: Flags, as_json: bool) -> int:

@@ -19,7 +19,7 @@ from mesos_cni_port_mapper.cli.status import encode_container
 from mesos_cni_port_mapper.harness.containers import Container, list_containers
 
 
-@click.command("ps", cls=Command)
+@click.command("ps", cls=Command, epilog="Example: mesos-cni ps --json")
 @json_flag
 @click.option("--quiet", "-q", is_flag=True, help="Print IDs alone.")
 @click.pass_obj

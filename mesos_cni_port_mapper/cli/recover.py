@@ -12,7 +12,7 @@ from mesos_cni_port_mapper.cli.output import json_flag, print_json
 from mesos_cni_port_mapper.harness.recovery import recover
 
 
-@click.command("recover", cls=Command)
+@click.command("recover", cls=Command, epilog="Example: mesos-cni recover")
 @json_flag
 @click.pass_obj
 def command(flags: Flags, as_json: bool) -> int:

@@ -29,7 +29,11 @@ _FORWARDED = (
 )
 
 
-@click.command("run", cls=Command)
+@click.command(
+    "run",
+    cls=Command,
+    epilog="Example: mesos-cni run --networks web --port 8080:80 --command 'httpd -f'",
+)
 @click.option("--name", help="The container's ID; made up unless given.")
 @click.option("--command", "command_line", help="A line of shell, or a program with --no-shell.")
 @click.option("--shell/--no-shell", default=True, help="Whether a shell runs --command.")

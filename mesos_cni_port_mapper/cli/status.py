@@ -13,7 +13,7 @@ from mesos_cni_port_mapper.harness.containers import Container, inspect
 from mesos_cni_port_mapper.harness.spec import check_container_id, encode_spec
 
 
-@click.command("status", cls=Command)
+@click.command("status", cls=Command, epilog="Example: mesos-cni status web-1")
 @json_flag
 @click.argument("container_id")
 @click.pass_obj

@@ -14,7 +14,7 @@ from mesos_cni_port_mapper.harness.spec import check_container_id
 from mesos_cni_port_mapper.isolator.errors import IsolatorError
 
 
-@click.command("usage", cls=Command)
+@click.command("usage", cls=Command, epilog="Example: mesos-cni usage web-1")
 @json_flag
 @click.argument("container_id")
 @click.pass_obj

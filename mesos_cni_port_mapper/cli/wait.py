@@ -13,7 +13,7 @@ from mesos_cni_port_mapper.harness.errors import HarnessError
 from mesos_cni_port_mapper.harness.spec import check_container_id
 
 
-@click.command("wait", cls=Command)
+@click.command("wait", cls=Command, epilog="Example: mesos-cni wait --timeout 60 web-1")
 @json_flag
 @click.option("--timeout", type=click.FloatRange(min=0), help="Give up after so many seconds.")
 @click.argument("container_id")

@@ -2,7 +2,7 @@
 
 import pytest
 
-from mesos_cni_port_mapper.cli.program import run
+from mesos_cni_port_mapper.cli import ports, program
 
 PORT = "192.0.2.1:8080"
 
@@ -32,7 +32,7 @@ PORT = "192.0.2.1:8080"
 def test_what_cannot_be_meant_is_named_in_one_line(
     capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...], named: str
 ) -> None:
-    status = run(["ports", "explain", *arguments])
+    status = program.run(["ports", "explain", *arguments])
 
     said = capsys.readouterr()
     assert (status, said.out) == (2, "")
@@ -41,13 +41,18 @@ def test_what_cannot_be_meant_is_named_in_one_line(
     assert named in said.err
 
 
-@pytest.mark.parametrize("command", [("ports",), ("ports", "explain"), ("doctor",)])
+COMMANDS = [(name,) for name in program.COMMANDS] + [("ports", name) for name in ports.COMMANDS]
+LONGEST: dict[tuple[str, ...], int] = {("run",): 40}
+"""Lines of help, where a screen of 24 does not do: it has a flag for everything."""
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
 def test_help_fits_a_screen_and_shows_an_example(
     capsys: pytest.CaptureFixture[str], command: tuple[str, ...]
 ) -> None:
-    assert run([*command, "--help"]) == 0
+    assert program.run([*command, "--help"]) == 0
 
     said = capsys.readouterr().out.splitlines()
-    assert len(said) <= 24
+    assert len(said) <= LONGEST.get(command, 24)
     assert max(map(len, said)) <= 100
-    assert any("Example: mesos-cni " in line for line in said)
+    assert any("Example" in line and "mesos-cni" in line for line in said)
