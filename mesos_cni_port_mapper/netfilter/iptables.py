@@ -156,15 +156,18 @@ def find_iptables(family: int, environ: Mapping[str, str], seconds: float) -> Ip
 def find_libiptc(family: int, environ: Mapping[str, str], seconds: float) -> Iptables | None:
     """Return our own program for the legacy tables of a family, or nothing where it is not.
 
-    It is beside the frozen plugin, or, installed as a wheel, where that put its scripts.
+    It is beside the frozen plugin, whose directory is next to that of `mesos-cni`; or, installed as a
+    wheel, where that put its scripts.
     """
     import os
     import sys
 
     from mesos_cni_port_mapper.cni.executable import own_directory
 
-    places = [f"{own_directory()}/.{LIBIPTC}", os.path.dirname(sys.executable)]
-    program = process.find_program(LIBIPTC, places)
+    own = own_directory()
+    frozen = [f"{own}/.{LIBIPTC}", f"{own}/../plugins/.{LIBIPTC}"]
+    program = process.find_program(LIBIPTC, [*frozen, os.path.dirname(sys.executable)])
+    program = program or process.find_tool(LIBIPTC, environ)
     if not program:
         return None
     return Iptables(

@@ -10,6 +10,8 @@ from tests.netns.containers import ROOT, SOURCE, Left
 from tests.support.host import SEARCH_PATH, Host
 
 DISPLACED = "/run/displaced"
+LIBIPTC = ROOT / "dist/plugins/.mesos-cni-libiptc"
+"""What the commands find beside them when they are frozen."""
 
 
 @dataclass(frozen=True)
@@ -23,7 +25,7 @@ class Ports:
     def run(self, *arguments: str, input: bytes = b"") -> Left:
         """Run a command to its end, whatever that is."""
         environment = {
-            "PATH": self.path,
+            "PATH": f"{self.path}:{LIBIPTC}",
             "LC_ALL": "C.UTF-8",
             "COLUMNS": "200",
             "PYTHONPATH": str(ROOT),

@@ -6,7 +6,7 @@ from tests.netns.behaviour.backends import BACK_ENDS
 from tests.netns.behaviour.site import CLIENT, OTHER, OWN, addresses
 from tests.support.traffic import Protocol
 
-NFT, LEGACY, MAPS = (each.name for each in BACK_ENDS)
+NFT, LEGACY, _, MAPS = (each.name for each in BACK_ENDS)
 EVERY, CHAINS = (NFT, LEGACY, MAPS), (NFT, LEGACY)
 
 SILENCE = ("timeout", "unreachable")

@@ -72,7 +72,15 @@ def carried_out(memory: MemoryNft, lines: list[str]) -> bool:
 
 def listed(host: Host, family: int) -> NftListing | None:
     done = host.run(["nft", "-j", "list", "table", *TABLES[family].split(" ")], check=False)
-    return parse_nft_listing(done.stdout) if done.status == 0 else None
+    if done.status != 0:
+        return None
+    listing = parse_nft_listing(done.stdout)
+    # Nothing is counted in memory.
+    containers = {
+        name: {key: held.but(counted=None) for key, held in elements.items()}
+        for name, elements in listing.containers.items()
+    }
+    return listing.but(containers=containers)
 
 
 def declared(family: int) -> list[str]:

@@ -44,7 +44,8 @@ def taught(site: Site, member: Member, verb: str) -> list[str]:
 
 
 @pytest.mark.parametrize("others", [0, 1])
-def test_an_add_is_planned_as_it_is_done(site: Site, others: int) -> None:
+def test_an_add_is_planned_as_it_is_done(tools_site: Site, others: int) -> None:
+    site = tools_site
     networks = Imagined(site)
     for number in range(others):
         networks.member(f"c{number}", mapping(9000 + number)).attach()

@@ -148,7 +148,8 @@ def test_what_is_forgotten_is_off_the_record_and_its_rules_stay(site: Site) -> N
     assert owners(site) == {"c0", "c2"}
 
 
-def test_forgetting_is_the_way_out_when_the_tool_is_gone(site: Site) -> None:
+def test_forgetting_is_the_way_out_when_the_tool_is_gone(tools_site: Site) -> None:
+    site = tools_site
     web = site.web(mapping(8080))
     tools = (
         ["/usr/sbin/xtables-nft-multi", "/usr/sbin/xtables-legacy-multi"]

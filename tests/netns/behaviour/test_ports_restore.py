@@ -64,7 +64,8 @@ def test_after_a_flush_every_mapping_comes_back_and_nothing_else(site: Site) -> 
     assert owners(site) == {f"c{number}" for number in range(MANY - 2)}
 
 
-def test_running_it_twice_sends_the_kernel_nothing(site: Site) -> None:
+def test_running_it_twice_sends_the_kernel_nothing(tools_site: Site) -> None:
+    site = tools_site
     imagined(site, 3)
     flush(site)
     Ports(site.host).succeed("restore")
@@ -80,7 +81,8 @@ def test_running_it_twice_sends_the_kernel_nothing(site: Site) -> None:
         assert told == ["nft", "nft"]
 
 
-def test_what_it_costs_does_not_depend_on_how_many_there_are(site: Site) -> None:
+def test_what_it_costs_does_not_depend_on_how_many_there_are(tools_site: Site) -> None:
+    site = tools_site
     counted = Counted(site)
     ports = counted.ports()
     networks = Imagined(site)
