@@ -10,7 +10,7 @@ from bench import delegates, launch, scale
 from bench.figures import Figure, compute_ratios, only
 from bench.report import render_document, render_figure, render_heading, render_versions, versions
 from bench.scenarios import EXPECTED_OF_VERSION, Scenario, scenarios
-from bench.sides import DELEGATE, NOTHING, OURS, PORTMAP
+from bench.sides import NOTHING, OURS, PORTMAP
 from bench.stage import BenchError, time_pairs, time_scenario, version_call
 from tests.support.host import Host, Variant
 from tests.support.keeper import HostError
@@ -22,19 +22,19 @@ _VERSION_PAIRS = 4
 
 _INTRODUCTION = """\
 ours / theirs, wall from fork to exit: median [least-most] of {pairs} pairs in random order.
-Ours includes both runs of its delegate, {delegate}; portmap is given its prevResult for nothing."""
+Both are second in a list of plugins and given the result of the first."""
 
 
 def main() -> int:
     """Run what the command line asks for."""
     options = _parse(sys.argv[1:])
-    programs = (OURS, NOTHING, PORTMAP, DELEGATE, delegates.OURS, delegates.THEIRS)
+    programs = (OURS, NOTHING, PORTMAP, delegates.OURS, delegates.THEIRS)
     missing = [path.name for path in programs if not path.is_file()]
     if missing:
         sys.exit(f"bench: needs {', '.join(missing)}: make setup build gates")
     facts = versions()
     print(render_versions(facts))
-    print(_INTRODUCTION.format(pairs=options.pairs, delegate=DELEGATE.name))
+    print(_INTRODUCTION.format(pairs=options.pairs))
     try:
         tables = _measure(options.pairs, quick=options.quick)
         print()

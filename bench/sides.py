@@ -17,13 +17,12 @@ OURS = _DIST / "plugins" / "mesos-cni-port-mapper"
 DELEGATES = _DIST / "delegates"
 NOTHING = _DIST / "gates" / "nothing"
 PORTMAP = Path(PLUGIN_DIRECTORY, "portmap")
-DELEGATE = Path(PLUGIN_DIRECTORY, "static")
 
 _VERSION = "1.0.0"
 
 
 class Side(ABC):
-    """A plugin in front of, or chained after, whatever gave a container its address."""
+    """A plugin chained after whatever gave a container its address."""
 
     program: Path
 
@@ -41,7 +40,7 @@ class Side(ABC):
 
 
 class PortMapper(Side):
-    """Ours, with a delegate that knows its answer beforehand. Its two runs are in our times."""
+    """Ours, in portmap's place: second in a list of plugins, with the first one's result."""
 
     program = OURS
 
@@ -51,7 +50,7 @@ class PortMapper(Side):
 
     def netconf(self, addresses: Sequence[str], mappings: Sequence[PortMapping]) -> dict[str, Any]:
         ports = [
-            {"host_port": host_port, "container_port": port, "protocol": "tcp"}
+            {"hostPort": host_port, "containerPort": port, "protocol": "tcp"}
             for host_port, port in mappings
         ]
         return {
@@ -61,14 +60,8 @@ class PortMapper(Side):
             "chain": "MESOS-NET",
             "backend": self._backend,
             **dict.fromkeys(self._options, True),
-            "delegate": {
-                "type": DELEGATE.name,
-                "ipam": {
-                    "type": DELEGATE.name,
-                    "addresses": [{"address": address} for address in addresses],
-                },
-            },
-            "args": {"org.apache.mesos": {"network_info": {"port_mappings": ports}}},
+            "runtimeConfig": {"portMappings": ports},
+            "prevResult": _result_of(addresses),
         }
 
     def targets(self, mappings: Sequence[PortMapping]) -> int:
@@ -83,7 +76,7 @@ class PortMapper(Side):
 
 
 class Portmap(Side):
-    """The reference plugin, chained: the address comes in ``prevResult`` and costs it nothing."""
+    """The reference plugin."""
 
     program = PORTMAP
 
@@ -101,15 +94,19 @@ class Portmap(Side):
             "type": PORTMAP.name,
             "snat": self._snat,
             "runtimeConfig": {"portMappings": ports},
-            "prevResult": {
-                "cniVersion": _VERSION,
-                "ips": [{"address": address} for address in addresses],
-                "dns": {},
-            },
+            "prevResult": _result_of(addresses),
         }
 
     def targets(self, mappings: Sequence[PortMapping]) -> int:
         return len(mappings)
+
+
+def _result_of(addresses: Sequence[str]) -> dict[str, Any]:
+    return {
+        "cniVersion": _VERSION,
+        "ips": [{"address": address} for address in addresses],
+        "dns": {},
+    }
 
 
 def count_elements(place: Place) -> int:

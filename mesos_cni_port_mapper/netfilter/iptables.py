@@ -156,8 +156,8 @@ def find_iptables(family: int, environ: Mapping[str, str], seconds: float) -> Ip
 def find_libiptc(family: int, environ: Mapping[str, str], seconds: float) -> Iptables | None:
     """Return our own program for the legacy tables of a family, or nothing where it is not.
 
-    It is beside the frozen plugin, whose directory is next to that of `mesos-cni`; or, installed as a
-    wheel, where that put its scripts.
+    It is beside the frozen plugin, whose directory is next to that of `mesos-cni`; or, installed as
+    a wheel, where that put its scripts.
     """
     import os
     import sys
