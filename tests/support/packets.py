@@ -121,7 +121,13 @@ def _outcome(protocol: str, address: str, port: int, timeout: float, source_port
 
 def _ask(protocol: str, address: str, port: int, timeout: float, source_port: int) -> object:
     if protocol == "sctp":
-        return sctp.ask(address, port, timeout, source_port)
+        try:
+            return sctp.ask(address, port, timeout, source_port)
+        except OSError as error:
+            if error.errno != errno.ENOPROTOOPT:
+                raise
+            # A raw socket hears of refusals by address, those of an earlier question too.
+            return sctp.ask(address, port, timeout, source_port)
     with socket.socket(_family(address), _KINDS[protocol]) as sock:
         sock.settimeout(timeout)
         if source_port:
