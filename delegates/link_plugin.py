@@ -23,7 +23,7 @@ from mesos_cni_port_mapper.value import Value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from typing import Any
 
     from delegates.ipam import Ipam
@@ -50,12 +50,13 @@ class LinkPlugin:
     """A plugin that gives the container the link ``CNI_IFNAME``.
 
     ``parse`` and ``plan`` are a plugin's own; the other hooks have defaults that suit most.
-    ``given`` is IPAM's result in shape 1.0.0, or nothing when the configuration has no IPAM.
+    ``parse`` returns the configuration as a value, or raises ``CniError`` (code 7). ``plan`` is
+    pure and returns the attachment as it should be; what it is given last is IPAM's result in shape
+    1.0.0, or nothing when the configuration has no IPAM.
     """
 
-    def parse(self, request: Request) -> Any:
-        """Return the configuration as a value, or raise ``CniError`` (code 7)."""
-        raise NotImplementedError
+    parse: Callable[[Request], Any]
+    plan: Callable[[Request, Any, Result | None], Plan]
 
     def complete(
         self,
@@ -68,10 +69,6 @@ class LinkPlugin:
         ADD alone calls it, before anything else happens: what the host cannot have is refused here.
         """
         return configuration
-
-    def plan(self, request: Request, configuration: Any, given: Result | None) -> Plan:
-        """Return the attachment as it should be; pure."""
-        raise NotImplementedError
 
     def plan_removal(
         self,

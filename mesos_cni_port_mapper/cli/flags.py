@@ -68,6 +68,18 @@ class Flags:
         )
 
 
+class OneSpelling(click.Option):
+    """A flag that may be spelt with hyphens as well, and is shown as Mesos spells it."""
+
+    def get_help_record(self, ctx: click.Context) -> tuple[str, str] | None:
+        """Return the flag as the help shows it, and what it says."""
+        record = super().get_help_record(ctx)
+        if record is None:
+            return None
+        names, text = record
+        return names.replace(f", {self.opts[-1]}", ""), text
+
+
 def global_flags(*, hidden: bool = False) -> list[click.Option]:
     """Return the global flags; the hidden ones are those of a command, without an environment."""
     seconds = click.FloatRange(min=0, min_open=True, max=86400)

@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from mesos_cni_port_mapper.cli.flags import Command, Flags
+from mesos_cni_port_mapper.cli.flags import Command, Flags, OneSpelling
 from mesos_cni_port_mapper.cli.request import Request, plan_run
 from mesos_cni_port_mapper.harness import containers, output, signalling, terminal
 from mesos_cni_port_mapper.harness.containers import Container
@@ -35,14 +35,16 @@ _FORWARDED = (
     epilog="Example: mesos-cni run --networks web --port 8080:80 --command 'httpd -f'",
 )
 @click.option("--name", help="The container's ID; made up unless given.")
-@click.option("--command", "command_line", help="A line of shell, or a program with --no-shell.")
+@click.option("--command", "command_line", help="A line of shell, or with --no-shell a program.")
 @click.option("--shell/--no-shell", default=True, help="Whether a shell runs --command.")
-@click.option("--env", help="The environment; a JSON object, or a file of one.")
+@click.option("--env", help="The environment; a JSON object or its file.")
 @click.option("--networks", help="Names of networks, separated by commas.")
 @click.option("--rootfs", help="A directory to be the container's root.")
-@click.option("--hostname", help="The container's host name; its ID unless given.")
+@click.option("--hostname", help="The host name; the ID unless given.")
 @click.option("--task", help="A Mesos TaskInfo; JSON, or a file of it.")
-@click.option("--task_group", "--task-group", help="A Mesos TaskGroupInfo; JSON, or a file of it.")
+@click.option(
+    "--task_group", "--task-group", cls=OneSpelling, help="A TaskGroupInfo; JSON, or a file of it."
+)
 @click.option("--port", "ports", multiple=True, help="8080:80 or 8080:80/udp, host port first.")
 @click.option(
     "--label", "labels", multiple=True, help="KEY=VALUE, for the first network's plugins."
@@ -50,21 +52,31 @@ _FORWARDED = (
 @click.option(
     "--volume", "volumes", multiple=True, help="HOST_PATH:CONTAINER_PATH, :ro at its end."
 )
-@click.option("--user", help="A user of the container, by name or ID; with :GROUP another group.")
+@click.option("--user", help="A user in it, name or ID, or USER:GROUP.")
 @click.option("--workdir", help="The command's working directory.")
-@click.option("--detach", "-d", is_flag=True, help="Leave the container to itself once it runs.")
+@click.option("--detach", "-d", is_flag=True, help="Leave it to itself once it runs.")
 @click.option("--tty", "-t", is_flag=True, help="Give it a terminal; yours, unless detached.")
 @click.option("--interactive", "-i", is_flag=True, help="Let it read our standard input.")
 @click.option(
     "--containerizer",
     type=click.Choice(("mesos", "docker")),
+    metavar="NAME",
     default="mesos",
-    help="CNI, or Docker.",
+    help="mesos (CNI), or docker.",
 )
-@click.option("--docker_image", "--docker-image", help="Docker's image to run.")
-@click.option("--network", type=click.Choice(NETWORK_MODES), help="Docker's network mode.")
+@click.option("--docker_image", "--docker-image", cls=OneSpelling, help="Docker's image to run.")
 @click.option(
-    "--docker_socket", "--docker-socket", envvar="MESOS_DOCKER_SOCKET", help="Its engine's."
+    "--network",
+    type=click.Choice(NETWORK_MODES),
+    metavar="MODE",
+    help=f"Docker's network: {', '.join(NETWORK_MODES)}.",
+)
+@click.option(
+    "--docker_socket",
+    "--docker-socket",
+    cls=OneSpelling,
+    envvar="MESOS_DOCKER_SOCKET",
+    help="The engine's socket.",
 )
 @click.argument("arguments", nargs=-1)
 @click.pass_obj

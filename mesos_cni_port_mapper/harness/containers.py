@@ -145,12 +145,6 @@ def status_of(returncode: int) -> int:
     return returncode if returncode >= 0 else 128 - returncode
 
 
-def last_words(directory: Directory, limit: int = 2000) -> str:
-    """Return the end of the monitor's log, for a monitor that died without a word of its own."""
-    data = directory.read_bytes(state.LOG) or b""
-    return data[-limit:].decode(errors="replace").strip()
-
-
 def _spec(directory: Directory, document: dict[str, Any]) -> Spec:
     try:
         spec = decode_spec(document.get("spec") or {})

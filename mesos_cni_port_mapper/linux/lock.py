@@ -11,7 +11,7 @@ import fcntl
 import os
 import time
 
-from mesos_cni_port_mapper.linux import files, spent
+from mesos_cni_port_mapper.linux import files
 from mesos_cni_port_mapper.linux.signals import ENDING, Interrupted
 
 TYPE_CHECKING = False
@@ -102,6 +102,8 @@ def _flock(file: int, path: str, seconds: float) -> None:
         pass
     else:
         return
+    from mesos_cni_port_mapper.linux import process
+
     previous = {number: signal.getsignal(number) for number in ENDING}
     signal.signal(signal.SIGALRM, _raise_time_up)
     for number, handler in previous.items():
@@ -116,7 +118,7 @@ def _flock(file: int, path: str, seconds: float) -> None:
             signal.setitimer(signal.ITIMER_REAL, seconds)
             fcntl.flock(file, fcntl.LOCK_EX)
         finally:
-            spent.add(path, time.monotonic() - begun)
+            process.note_wait(path, time.monotonic() - begun)
             signal.setitimer(signal.ITIMER_REAL, 0)
             signal.pthread_sigmask(signal.SIG_SETMASK, mask)
             for number, handler in previous.items():

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import time
 
-from mesos_cni_port_mapper.linux import signals, spent
+from mesos_cni_port_mapper.linux import signals
 from mesos_cni_port_mapper.linux.files import write_all
 from mesos_cni_port_mapper.value import Value
 
@@ -23,6 +23,19 @@ _DEFAULT_SIGNALS = (1, 2, 13, 15, 17, 25)
 child must inherit none of that."""
 
 _SYSTEM_DIRECTORIES = ("/usr/sbin", "/sbin")
+
+
+_waited: dict[str, float] = {}
+
+
+def note_wait(what: str, seconds: float) -> None:
+    """Count the time that was waited for a program, by its path, or for a lock, by its file."""
+    _waited[what] = _waited.get(what, 0.0) + seconds
+
+
+def waits() -> dict[str, float]:
+    """Return all that this process has waited for, in seconds."""
+    return dict(_waited)
 
 
 class DeadlineError(Exception):
@@ -71,7 +84,7 @@ def run(
         status = _reap(pid, argv[0], begun + seconds)
         return Finished(status=status, stdout=_content(files[1]), stderr=_content(files[2]))
     finally:
-        spent.add(argv[0], time.monotonic() - begun)
+        note_wait(argv[0], time.monotonic() - begun)
         for file in files:
             os.close(file)
 

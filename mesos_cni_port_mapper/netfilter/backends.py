@@ -94,7 +94,7 @@ class BackEnds:
         """Return the families in which a back end works here."""
         if name == NFTABLES:
             return [IPV4, IPV6] if self._nft() else []
-        return list(self._tools(name))
+        return list(self.tools(name))
 
     def obstacles(self, name: str) -> dict[int, str]:
         """Return the families in which a back end does not work here, each with what is missing."""
@@ -128,7 +128,7 @@ class BackEnds:
         )
 
     def _shows_legacy(self, family: int) -> bool:
-        tools = self._tools(IPTABLES).get(family)
+        tools = self.tools(IPTABLES).get(family)
         return tools is not None and "nft" not in os.path.basename(os.path.realpath(tools.save[0]))
 
     def get(self, name: str, ledger: Ledger, keep: tuple[int, ...] = ()) -> BackEnd:
@@ -136,10 +136,10 @@ class BackEnds:
         if name == NFTABLES:
             from mesos_cni_port_mapper.netfilter.nftables import NfTables
 
-            return NfTables(nft=self.nft(keep), ledger=ledger, tools=lambda: self._tools(IPTABLES))
+            return NfTables(nft=self.nft(keep), ledger=ledger, tools=lambda: self.tools(IPTABLES))
         from mesos_cni_port_mapper.netfilter.tables import Tables
 
-        return Tables(tools=self._tools(name), ledger=ledger, keep=keep, is_legacy=name == LIBIPTC)
+        return Tables(tools=self.tools(name), ledger=ledger, keep=keep, is_legacy=name == LIBIPTC)
 
     def nft(self, keep: tuple[int, ...] = ()) -> Nft:
         """Return the tool of nf_tables, which may not be there."""
@@ -147,16 +147,13 @@ class BackEnds:
 
         return Nft(program=self._nft(), environ=self._environ, seconds=self._seconds, keep=keep)
 
-    def tools(self, name: str) -> Mapping[int, Iptables]:
-        """Return the tools for tables of iptables by family, those that are there."""
-        return self._tools(name)
-
     def _nft(self) -> str:
         if self._found_nft is None:
             self._found_nft = process.find_tool("nft", self._environ)
         return self._found_nft
 
-    def _tools(self, name: str) -> dict[int, Iptables]:
+    def tools(self, name: str) -> dict[int, Iptables]:
+        """Return the tools for tables of iptables by family, those that are there."""
         found = self._found.get(name)
         if found is None:
             found = self._found[name] = self._find(name)

@@ -14,6 +14,8 @@ from mesos_cni_port_mapper.portmap.mapping import of_family, runs_of
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from mesos_cni_port_mapper.netfilter.record import Record
+    from mesos_cni_port_mapper.portmap.mapping import PortRun
+    from mesos_cni_port_mapper.portmap.plan import Endpoint
 
 _ENDLESS = "udp"
 
@@ -38,9 +40,7 @@ def plan_arrival(record: Record) -> list[Flush]:
             port=run.host_port,
             count=run.count,
         )
-        for endpoint in record.wish().endpoints
-        for run in runs_of(of_family(record.mappings, endpoint.family))
-        if run.protocol == _ENDLESS
+        for endpoint, run in _endless_runs(record)
     ]
 
 
@@ -55,8 +55,15 @@ def plan_departure(record: Record) -> list[Flush]:
             port=run.container_port,
             count=run.count,
         )
+        for endpoint, run in _endless_runs(record)
+    ]
+    return plan_arrival(record) + answers
+
+
+def _endless_runs(record: Record) -> list[tuple[Endpoint, PortRun]]:
+    return [
+        (endpoint, run)
         for endpoint in record.wish().endpoints
         for run in runs_of(of_family(record.mappings, endpoint.family))
         if run.protocol == _ENDLESS
     ]
-    return plan_arrival(record) + answers

@@ -15,7 +15,7 @@ from mesos_cni_port_mapper.linux.lock import LockHeldError
 from mesos_cni_port_mapper.netfilter import changes
 from mesos_cni_port_mapper.netfilter.changes import Step, Transition
 from mesos_cni_port_mapper.netfilter.outcome import RulesUntouchedError, with_way_out
-from mesos_cni_port_mapper.portmap.attachment import bare_tag_of, tag_of
+from mesos_cni_port_mapper.portmap.attachment import bare_tag_of
 from mesos_cni_port_mapper.portmap.traffic import IPTABLES, STRICT
 
 TYPE_CHECKING = False
@@ -39,6 +39,7 @@ class Forwarder:
         self.backends = backends
         self.seconds = seconds
         self.entry: Entry | None = None
+        self._left: Record | None = None
 
     def keep(self) -> tuple[int, ...]:
         """Return the descriptors that children should inherit."""
@@ -117,11 +118,10 @@ class Forwarder:
         from mesos_cni_port_mapper.netfilter.conflicts import find_losers, takeover_notice
 
         losers = find_losers(record, contest.owners, policy)
-        owners = [owner.attachment for owner, _ in contest.owners]
         return (
             step.but(
                 others=tuple([each.transition() for each in losers]),
-                owners=tuple([tag_of(each) for each in owners]),
+                owners=changes.tags_of([owner for owner, _ in contest.owners]),
             ),
             [takeover_notice(record, each) for each in losers],
         )
@@ -142,7 +142,7 @@ class Forwarder:
         ``RulesUntouchedError``.
         """
         exposed = changes.find_exposed(step)
-        self._shut(exposed)
+        self._gate(exposed, opens=False)
         for number, (backend, part) in enumerate(
             changes.split_by_backend(step, self.backends.world_of)
         ):
@@ -151,10 +151,10 @@ class Forwarder:
             except RulesUntouchedError as error:
                 if number:
                     raise CniError(error.code, error.msg, error.details) from error
-                self._open_gate(exposed)
+                self._gate(exposed, opens=True)
                 raise
-        self._open_gate([each.after for each in step.transitions()])
-        self._shut(changes.find_relieved(step))
+        self._gate([each.after for each in step.transitions()], opens=True)
+        self._gate(changes.find_relieved(step), opens=False)
 
     def withdraw(self, attachment: Attachment, chain: str) -> None:
         """Remove every rule of an attachment and give up its ports; nothing there is success.
@@ -198,11 +198,7 @@ class Forwarder:
             obstacles = self.backends.obstacles(record.backend)
             raise with_way_out(error, record.attachment.container_id, obstacles) from error
         self.ledger.release(record)
-        try:
-            # Until the delegate is through there is a record, which must not bring rules back.
-            self._replace_entry(changes.without(record).but(earlier=None))
-        except CniError as error:
-            stderr.say(f"{record.attachment} stays on record with ports it has no more: {error}")
+        self._left = record
 
     def _remove(self, attachment: Attachment, chain: str) -> None:
         """Remove what bears an attachment's tag: nothing is on record of it."""
@@ -225,16 +221,27 @@ class Forwarder:
         tools.remove(mark, chain, bare)
 
     def close(self, forget: Attachment | None = None) -> None:
-        """Give the record's lock back, and forget an attachment of which nothing is left."""
+        """Give the record's lock back, and forget an attachment of which nothing is left.
+
+        What stays on record, because its delegate could not detach it, must not bring rules back.
+        """
         try:
             if forget is not None:
                 self.ledger.forget(forget)
+            elif self._left is not None:
+                self._strike_ports(self._left)
         except OSError as error:
             raise self._io_failure(error) from error
         finally:
             if self.entry is not None:
                 self.entry.close()
                 self.entry = None
+
+    def _strike_ports(self, record: Record) -> None:
+        try:
+            self._replace_entry(changes.without(record).but(earlier=None))
+        except CniError as error:
+            stderr.say(f"{record.attachment} stays on record with ports it has no more: {error}")
 
     def differences(self, record: Record) -> list[str]:
         """Name everything in which the kernel differs from what a record asks for."""
@@ -255,12 +262,6 @@ class Forwarder:
         from mesos_cni_port_mapper.netfilter import flows
 
         return flows.forget(record, leaving=leaving)
-
-    def _open_gate(self, records: Sequence[Record]) -> None:
-        self._gate(records, opens=True)
-
-    def _shut(self, records: Sequence[Record]) -> None:
-        self._gate(records, opens=False)
 
     def _gate(self, records: Sequence[Record], *, opens: bool) -> None:
         local = [record for record in records if record.local_interface]

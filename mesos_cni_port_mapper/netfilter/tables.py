@@ -39,10 +39,6 @@ class Tables(Value):
     keep: tuple[int, ...] = ()
     is_legacy: bool = False
 
-    def families(self) -> tuple[int, ...]:
-        """Return the families that rules can be made for."""
-        return tuple([family for family in (IPV4, IPV6) if family in self.tools])
-
     def preflight(self) -> None:
         """Complain if no rule could be made, without starting a program."""
         if not self.tools:

@@ -12,7 +12,7 @@ import time
 from mesos_cni_port_mapper.cni import codec
 from mesos_cni_port_mapper.cni.errors import BUG, CniError
 from mesos_cni_port_mapper.cni.fields import Section, refuse, shown
-from mesos_cni_port_mapper.linux import journal, spent, stderr
+from mesos_cni_port_mapper.linux import journal, process, stderr
 from mesos_cni_port_mapper.linux.files import write_all
 
 TYPE_CHECKING = False
@@ -42,7 +42,7 @@ def observe(serve: Callable[[Request], T], request: Request) -> T:
         failure = error
         raise
     finally:
-        entry = describe(request, failure, time.monotonic() - begun, spent.so_far())
+        entry = describe(request, failure, time.monotonic() - begun, process.waits())
         try:
             _write(target, entry)
         except OSError as error:

@@ -38,13 +38,12 @@ class Network(Setting):
         """
         valid = parse_valid_attachments(self.request.netconf)
         if valid is not None:
+            name = self.configuration.name
             self._collect(
-                [
-                    Attachment(
-                        network=self.configuration.name, container_id=container_id, ifname=ifname
-                    )
+                {
+                    Attachment(network=name, container_id=container_id, ifname=ifname)
                     for container_id, ifname in valid
-                ]
+                }
             )
         self.find_delegates()
         self.make_delegates(self.request.environ, ()).collect_garbage()
