@@ -1,11 +1,13 @@
-"""How the frozen plugin finds its own modules: those that go together in one entry of its archive.
+"""How a frozen program finds its modules: in one file beside its libraries.
 
 PyInstaller looks up, opens, reads and closes for each module, which for some forty of ours took as
-long as running them. `pyinstaller.spec` appends this text to the package's own and fills `MODULES`
-and `FURTHER`: what is needed for less than every call is not read for every call.
+long as running them. All of them in one entry of its archive would be copied three times before the
+first of them runs. Here what is read is what is run. `pyinstaller.spec` fills `MODULES`, opens the
+file, and has this run before the program's own script.
 """
 
 import marshal
+import os
 import sys
 from _frozen_importlib import ModuleSpec
 
@@ -13,14 +15,20 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from types import ModuleType
 
-MODULES: "dict[str, tuple[bool, bytes]]" = {}
-"""For each name whether it is a package, and its compiled code."""
+MODULES: "dict[str, tuple[bool, int, int]]" = {}
+"""For each name whether it is a package, and where in the file its code begins and how long it is."""
 
-FURTHER: "list[str]" = []
-"""Modules with more of them, in the order in which they are looked into."""
 
-PACKAGES: "tuple[str, ...]" = ()
-"""The packages whose modules are in here."""
+def open_modules(name: str) -> int:
+    """Open the file, but not in the place of a standard stream that is missing."""
+    # Its name is made of what is in it: a program that is being replaced still finds its own.
+    path = f"{sys._MEIPASS}/{name}"  # type: ignore[attr-defined]
+    files = [os.open(path, os.O_RDONLY | os.O_CLOEXEC)]
+    while files[-1] <= 2:
+        files.append(os.dup(files[-1]))
+    for file in files[:-1]:
+        os.close(file)
+    return files[-1]
 
 
 class Merged:
@@ -29,10 +37,8 @@ class Merged:
     @classmethod
     def find_spec(cls, name: str, *_: object) -> "ModuleSpec | None":
         """Say where a module is, or nothing when it is none of ours."""
-        while name not in MODULES:
-            if not FURTHER or name.partition(".")[0] not in PACKAGES:
-                return None
-            MODULES.update(__import__(FURTHER.pop(0)).MODULES)
+        if name not in MODULES:
+            return None
         # A class will do for a loader: all of its methods belong to it.
         return ModuleSpec(name, cls, is_package=MODULES[name][0])  # type: ignore[arg-type]
 
@@ -43,7 +49,9 @@ class Merged:
     @staticmethod
     def exec_module(module: "ModuleType") -> None:
         """Run a module's code."""
-        exec(marshal.loads(MODULES[module.__name__][1]), module.__dict__)
+        _, begin, size = MODULES[module.__name__]
+        exec(marshal.loads(os.pread(FILE, size, begin)), module.__dict__)
 
 
+FILE = -1
 sys.meta_path.insert(0, Merged)
