@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from types import ModuleType
 
 MODULES: "dict[str, tuple[bool, int, int]]" = {}
-"""For each name whether it is a package, and where in the file its code begins and how long it is."""
+"""For each name whether it is a package, where in the file its code begins, and how long it is."""
 
 
 def open_modules(name: str) -> int:

@@ -34,7 +34,7 @@ def files_of_plugin(bundle: Path) -> list[Path]:
 
 
 def modules_of(program: Path) -> set[str]:
-    """Return the names of what a frozen program can import: its finder is a script that has them."""
+    """Return the names of what a frozen program can import, which its finder, a script, has."""
     finder = marshal.loads(CArchiveReader(str(program)).extract("merged"))
     return {each for each in finder.co_consts if isinstance(each, str)}
 
