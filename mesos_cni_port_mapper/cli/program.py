@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import os
 import sys
 from collections.abc import Sequence
@@ -11,6 +10,7 @@ import click
 
 from mesos_cni_port_mapper import __version__
 from mesos_cni_port_mapper.cli.flags import Flags, global_flags, rewrite_booleans
+from mesos_cni_port_mapper.cli.lazy import Group
 from mesos_cni_port_mapper.harness.errors import HarnessError, one_line
 
 PROGRAM = "mesos-cni"
@@ -36,30 +36,11 @@ COMMANDS = {
 """Which module of this package a command is in, as its ``command``."""
 
 
-class _Commands(click.Group):
-    """The commands, each imported when it is asked for."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
-        return sorted(COMMANDS)
-
-    def get_command(
-        self,
-        ctx: click.Context,  # noqa: ARG002 - click's signature
-        cmd_name: str,
-    ) -> click.Command | None:
-        module = COMMANDS.get(cmd_name)
-        if module is None:
-            return None
-        found: click.Command = importlib.import_module(
-            f"mesos_cni_port_mapper.cli.{module}"
-        ).command
-        return found
-
-
 def program() -> click.Group:
     """Return the program with its global flags, its commands still to be imported."""
-    return _Commands(
+    return Group(
         PROGRAM,
+        modules={name: f"{__package__}.{module}" for name, module in COMMANDS.items()},
         params=[
             *global_flags(),
             click.Option(

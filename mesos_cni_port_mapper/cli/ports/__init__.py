@@ -2,35 +2,20 @@
 
 from __future__ import annotations
 
-import importlib
-
-import click
-
 from mesos_cni_port_mapper.cli.flags import Command
+from mesos_cni_port_mapper.cli.lazy import Group
 
 COMMANDS = ("check", "explain", "gc", "ls", "plan", "repair", "restore")
 """Which there are, each in the module of its name, as its ``command``."""
 
 
-class _Commands(Command, click.Group):
-    """The commands, each imported when it is asked for."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
-        return sorted(COMMANDS)
-
-    def get_command(
-        self,
-        ctx: click.Context,  # noqa: ARG002 - click's signature
-        cmd_name: str,
-    ) -> click.Command | None:
-        if cmd_name not in COMMANDS:
-            return None
-        found: click.Command = importlib.import_module(f"{__name__}.{cmd_name}").command
-        return found
+class _Commands(Command, Group):
+    """Commands that share the global flags."""
 
 
 command = _Commands(
     "ports",
+    modules={name: f"{__name__}.{name}" for name in COMMANDS},
     help="Look after the ports of this host that lead to containers.",
     epilog="Example: mesos-cni ports ls",
 )
