@@ -25,7 +25,7 @@ VERSION = $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' $(PACKAGE)/__init__.py
 # What a frozen program is made of. Nothing else may make it be frozen again.
 SOURCES := $(shell find $(PACKAGE) delegates -name '*.py') build/pyinstaller.spec build/merged.py requirements.lock
 # What a package is made of besides.
-PACKAGED := $(wildcard packaging/*.py packaging/*/* docs/man/*) CHANGELOG.md LICENSE README.md pyproject.toml
+PACKAGED := $(wildcard packaging/*.py packaging/*/*) CHANGELOG.md LICENSE README.md pyproject.toml
 CHECKED := $(wildcard $(PACKAGE) delegates tests bench packaging build/gates build/merged.py)
 
 .PHONY: help

@@ -76,8 +76,11 @@ class OneSpelling(click.Option):
         record = super().get_help_record(ctx)
         if record is None:
             return None
-        names, text = record
-        return names.replace(f", {self.opts[-1]}", ""), text
+        shown, text = record
+        for spelling in (*self.opts, *self.secondary_opts):
+            if "-" in spelling.removeprefix("--no-").removeprefix("--"):
+                shown = shown.replace(f", {spelling}", "")
+        return shown, text
 
 
 def global_flags(*, hidden: bool = False) -> list[click.Option]:
@@ -85,12 +88,12 @@ def global_flags(*, hidden: bool = False) -> list[click.Option]:
     seconds = click.FloatRange(min=0, min_open=True, max=86400)
     table: tuple[tuple[str, Any, str], ...] = (
         ("network_cni_config_dir", str, "Directory of network configurations."),
-        ("network_cni_plugins_dir", str, "Where plugins are, directories separated by colons."),
+        ("network_cni_plugins_dir", str, "Where plugins are, as A:B:C."),
         ("network_cni_root_dir_persist", bool, "Keep the isolator's state below --work_dir."),
         ("network_cni_metrics", bool, "Count packets (the default)."),
-        ("runtime_dir", str, f"State that a reboot may take away; {DEFAULT_RUNTIME_DIR}."),
+        ("runtime_dir", str, f"State until a reboot; {DEFAULT_RUNTIME_DIR}."),
         ("work_dir", str, "State that survives a reboot."),
-        ("default_container_dns", str, "DNS for containers whose plugins tell none; JSON or file."),
+        ("default_container_dns", str, "DNS if plugins tell none; JSON or file."),
         ("plugin_timeout", seconds, f"Seconds a plugin may take; {DEFAULT_PLUGIN_TIMEOUT:g}."),
     )
     return [_global_flag(name, kind, text, hidden=hidden) for name, kind, text in table]
@@ -108,7 +111,7 @@ def _global_flag(name: str, kind: Any, text: str, *, hidden: bool) -> click.Opti
             said = source is not click.core.ParameterSource.ENVIRONMENT
             ctx.ensure_object(Flags).take(name, value, said=said)
 
-    return click.Option(
+    return OneSpelling(
         [*names, name],
         type=kind,
         default=None,

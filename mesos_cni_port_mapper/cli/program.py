@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from collections.abc import Sequence
@@ -53,6 +54,7 @@ def program() -> click.Group:
             ),
         ],
         help="Run containers on CNI networks as a Mesos agent would, without Mesos.",
+        epilog="Example: mesos-cni run --networks web --port 8080:80 --command 'httpd -f'",
         context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     )
 
@@ -74,14 +76,20 @@ def run(arguments: Sequence[str]) -> int:
     except click.Abort:
         return 130
     except HarnessError as error:
-        return _complain(str(error), error.status)
+        return _complain(_with_remedy(str(error)), error.status)
     except BrokenPipeError:
         # Whoever read our output has left, and asks for no more of it.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         return 141
     except OSError as error:
-        return _complain(one_line(error), 1)
+        return _complain(_with_remedy(one_line(error)), 1)
     return status if isinstance(status, int) else 0
+
+
+def _with_remedy(words: str) -> str:
+    """Say what is needed where something is refused to somebody who is not root."""
+    refused = words.endswith((os.strerror(errno.EACCES), os.strerror(errno.EPERM)))
+    return f"{words}: run it as root, with sudo for example" if refused and os.geteuid() else words
 
 
 def _complain(words: str, status: int) -> int:

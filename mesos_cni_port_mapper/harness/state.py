@@ -250,5 +250,8 @@ def _directories_in(root: Path) -> list[Path]:
 def _is_directory(path: Path) -> bool:
     try:
         return stat.S_ISDIR(path.lstat().st_mode)
+    except PermissionError:
+        # What we may not see is not what is not there.
+        raise
     except OSError:
         return False

@@ -196,3 +196,35 @@ def test_flags_are_known_by_either_spelling_before_and_after_and_from_the_enviro
     tool.detached("web", "sleep 60", "--runtime-dir", other)
     assert tool.succeed("ps", "-q", "--runtime_dir", other) == "web\n"
     assert tool.succeed("ps", "-q") == ""
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        RUN,
+        ("ps",),
+        ("status", "web"),
+        ("usage", "web"),
+        ("logs", "web"),
+        ("wait", "web"),
+        ("exec", "web", "true"),
+        ("kill", "web"),
+        ("cleanup", "--all"),
+        ("recover",),
+        ("networks",),
+        ("agent",),
+    ],
+    ids=lambda arguments: arguments[0],
+)
+def test_who_may_not_is_told_what_it_takes(tool: Tool, arguments: tuple[str, ...]) -> None:
+    tool.host.path("/run/mesos/containers").mkdir(parents=True, mode=0o700)
+    weak = ("setpriv", "--bounding-set=-all", "--inh-caps=-all", "--reuid=65534", "--clear-groups")
+    tool.argv = (*weak, *tool.argv)
+
+    left = tool.run(*arguments)
+
+    assert (left.status, left.stdout) == (1, "")
+    assert len(left.stderr.splitlines()) == 1
+    refused = "Permission denied: run it as root, with sudo for example\n"
+    assert left.stderr.endswith((refused, "only root can attach containers to networks\n"))
+    tool.assert_nothing_left()

@@ -41,12 +41,16 @@ def test_what_cannot_be_meant_is_named_in_one_line(
     assert named in said.err
 
 
-COMMANDS = [(name,) for name in program.COMMANDS] + [("ports", name) for name in ports.COMMANDS]
-LONGEST: dict[tuple[str, ...], int] = {("run",): 30}
-"""Lines of help, where a screen of 24 does not do: it has a flag for everything."""
+COMMANDS = [
+    (),
+    *[(name,) for name in program.COMMANDS],
+    *[("ports", name) for name in ports.COMMANDS],
+]
+LONGEST: dict[tuple[str, ...], int] = {(): 40, ("run",): 30}
+"""Lines of help, where a screen of 24 does not do: a list of commands, a flag for everything."""
 
 
-@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+@pytest.mark.parametrize("command", COMMANDS, ids=lambda words: " ".join(words) or "itself")
 def test_help_fits_a_screen_and_shows_an_example(
     capsys: pytest.CaptureFixture[str], command: tuple[str, ...]
 ) -> None:
