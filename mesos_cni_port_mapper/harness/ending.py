@@ -45,10 +45,12 @@ def finish_lost(directory: Directory, spec: Spec, options: Options) -> str:
 
 
 def record_ending(directory: Directory, status: int | None, error: str) -> None:
-    """Write down how a container ended."""
+    """Write down how a container ended; of one that is detached at last, only that."""
+    known = directory.read(state.EXIT) or {}
+    seen = known.get("status")
     document: dict[str, Any] = {
-        "status": status,
-        "finished": time.time(),
+        "status": status if seen is None else seen,
+        "finished": known.get("finished", time.time()),
         "detached": not error,
     }
     if error:

@@ -181,3 +181,21 @@ def test_a_plugin_that_hangs_in_the_recovery_keeps_nobody_from_asking(
     again.process.kill(signal.SIGTERM)
     # The recovery goes on without it.
     assert again.process.wait(5, drain=False).status == 0
+
+
+def test_a_container_that_could_not_be_detached_is_detached_when_its_plugin_works_again(
+    tool: Tool, agent: Agent
+) -> None:
+    tool.plugins.failing("fake", 11, "not now", ["DEL"])
+    agent.launch("web", NET, command="exit 3")
+    agent.call("WAIT_CONTAINER", container_id=identity("web"))
+    before = tool.status("web")["ended"]
+    assert (before["status"], before["detached"]) == (3, False)
+
+    tool.plugins.recording("fake")
+
+    assert eventually(lambda: tool.status("web")["ended"]["detached"], True) is True
+    after = tool.status("web")["ended"]
+    assert (after["status"], after["finished"]) == (3, before["finished"])
+    assert not tool.host.path(f"{STATE_ROOT}/web").exists()
+    assert "web is detached" in agent.end()[1]

@@ -178,7 +178,7 @@ def _tend_one(container_id: str, options: Options, report: recovery.Recovered) -
     directory = state.directory_of(options.runtime_dir, container_id)
     container = containers.look_at(directory)
     own = decode_options(container.settings, options)
-    if container.state == containers.LOST:
+    if container.state != containers.RUNNING:
         if recovery.finish(directory, own):
             report.finished.append(container_id)
         return

@@ -1,4 +1,7 @@
-"""Put in order what was left at the start, then help containers whose monitor was killed."""
+"""Put in order what was left at the start, then help containers that nobody else looks after.
+
+That are those whose monitor was killed, and those that have ended and could not be detached.
+"""
 
 from __future__ import annotations
 
@@ -10,8 +13,9 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from mesos_cni_port_mapper.harness.agent.census import Census
-from mesos_cni_port_mapper.harness.containers import LOST, RUNNING, Container
+from mesos_cni_port_mapper.harness.containers import EXITED, LOST, RUNNING, Container
 from mesos_cni_port_mapper.harness.errors import HarnessError, one_line
+from mesos_cni_port_mapper.harness.recovery import plan_for
 
 log = logging.getLogger(__name__)
 
@@ -68,8 +72,11 @@ class Patience:
 
 
 def needs_help(container: Container) -> bool:
-    """Tell whether a container lost its monitor before its time."""
-    return container.state == LOST or (container.state == RUNNING and not container.monitored)
+    """Tell whether a container lost its monitor before its time, or kept its networks after it."""
+    if container.monitored or container.state not in (RUNNING, EXITED, LOST):
+        return False
+    ending = container.ending
+    return plan_for(state=container.state, monitored=False, ending=ending) != "leave"
 
 
 @dataclass(slots=True)

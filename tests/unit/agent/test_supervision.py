@@ -14,7 +14,7 @@ from mesos_cni_port_mapper.harness.agent.supervision import (
     lines_of,
     needs_help,
 )
-from mesos_cni_port_mapper.harness.containers import LOST, STARTING, STOPPING
+from mesos_cni_port_mapper.harness.containers import LOST, STARTING, STOPPING, Ending
 from tests.unit.agent.containers import container, ended
 
 UNWATCHED = container("a", monitored=False)
@@ -27,6 +27,15 @@ def test_who_lost_a_monitor_needs_help() -> None:
     assert not needs_help(ended())
     for state in (STARTING, STOPPING):
         assert not needs_help(container(state=state))
+        # Whoever makes it is not its monitor yet.
+        assert not needs_help(container(state=state, monitored=False))
+
+
+def test_who_could_not_be_detached_needs_help_once_its_monitor_has_given_up() -> None:
+    ending = Ending(status=0, finished=102.0, detached=False, error="no")
+
+    assert needs_help(ended(ending=ending))
+    assert not needs_help(ended(ending=ending, monitored=True))
 
 
 def test_who_cannot_be_helped_is_tried_less_and_less_often() -> None:
