@@ -18,6 +18,7 @@ from mesos_cni_port_mapper.harness.docker_plan import NETWORK_MODES
 from mesos_cni_port_mapper.harness.errors import HarnessError, UnknownContainerError, UsageError
 from mesos_cni_port_mapper.harness.launch import Launch, launch
 from mesos_cni_port_mapper.harness.spec import Spec
+from mesos_cni_port_mapper.linux import signals
 
 _FORWARDED = (
     signal.SIGHUP,
@@ -106,7 +107,12 @@ def command(
     if attend and not os.isatty(0):
         raise UsageError("--tty: our standard input is no terminal")
     stdin = 0 if interactive and not spec.tty and not detach else None
-    front = _Front(launch(spec, options, stdin=stdin, attend=attend))
+    # A container has processes of its own before there is anybody here to pass signals on to it.
+    mask = signals.block(_FORWARDED)
+    try:
+        front = _Front(launch(spec, options, stdin=stdin, attend=attend))
+    finally:
+        signals.set_mask(mask)
     return front.leave(spec) if detach else front.stay()
 
 
@@ -128,6 +134,7 @@ class _Front:
         self._started = started
         self._directory = started.directory
         self._container: Container | None = None
+        self._early: list[int] = []
         forwarded = set(_FORWARDED)
         if started.terminal:
             # It is our terminal that hung up, not the container's.
@@ -137,7 +144,7 @@ class _Front:
     def leave(self, spec: Spec) -> int:
         """Say which container runs, and let go of it."""
         try:
-            self._started.result()
+            self._await()
         finally:
             self._release()
         sys.stdout.write(f"{spec.container_id}\n")
@@ -147,8 +154,7 @@ class _Front:
         """Be there until the container has ended, and return its exit status."""
         follower = None
         try:
-            self._started.result()
-            self._container = containers.look_at(self._directory)
+            self._await()
             if self._started.terminal:
                 terminal.attend(self._started.terminal, 0, 1)
                 self._started.ended(None)
@@ -160,6 +166,13 @@ class _Front:
                 follower.close()
             self._release()
         return _last_word(self._started)
+
+    def _await(self) -> None:
+        """Wait until it runs, and let it have what came too late to keep it from that."""
+        self._started.result()
+        self._container = containers.look_at(self._directory)
+        for number in self._early:
+            self._send(number)
 
     def _follow(self, follower: output.Follower) -> None:
         reading = True
@@ -176,6 +189,7 @@ class _Front:
 
     def _forward(self, number: int, _frame: FrameType | None) -> None:
         if self._container is None:
+            self._early.append(number)
             self._started.interrupt()
         else:
             self._send(number)

@@ -5,7 +5,7 @@ import signal
 import pytest
 
 from tests.netns.containers import ADDRESS, ENDLESS, FROZEN, Tool
-from tests.support.gate import need_file
+from tests.support.gate import need, need_file
 from tests.support.host import Host
 from tests.support.waiting import eventually
 
@@ -223,3 +223,18 @@ def test_the_descriptors_of_the_caller_do_not_reach_the_container(source: Tool) 
 
     # The fourth is by which ls reads the directory.
     assert finished.text == "0 1 2 3\n"
+
+
+@pytest.mark.parametrize("number", ["TERM", "INT", "HUP"])
+def test_a_signal_that_comes_as_soon_as_there_is_a_container_ends_it(
+    source: Tool, number: str
+) -> None:
+    need("strace")
+    # The first child it collects is the one that has just begotten the monitor.
+    injection = ("-e", f"inject=wait4:signal={number}:when=1", "-e", "trace=wait4")
+    source.argv = ("strace", "-qq", "-o", "/dev/null", *injection, *source.argv)
+
+    left = source.run("run", "--command", ENDLESS)
+
+    assert left.status != 0
+    source.assert_nothing_left()
