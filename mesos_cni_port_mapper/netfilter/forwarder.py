@@ -85,14 +85,14 @@ class Forwarder:
             return []
         file = self.lock()
         try:
-            step, notices = self._decide(Transition(before=old, after=record), policy)
+            step, sharers, notices = self._decide(Transition(before=old, after=record), policy)
             if old is not None:
                 # Before its record is replaced: no other tells of ports it does not ask for again.
                 self.ledger.release(old)
             # What it had stays on record until it is gone.
             self._replace_entry(record.but(earlier=old) if _has_rules(old) else record)
             self._commit(step)
-            self.ledger.claim(record)
+            self.ledger.claim(record, sharers)
             for each in step.others:
                 self.ledger.write(each.after).close()
             if _has_rules(old):
@@ -103,8 +103,8 @@ class Forwarder:
             os.close(file)
         return notices + self._forget_flows(record, leaving=False)
 
-    def _decide(self, own: Transition, policy: str) -> tuple[Step, list[str]]:
-        """Return what is to be committed and what is worth telling of it.
+    def _decide(self, own: Transition, policy: str) -> tuple[Step, list[Attachment], list[str]]:
+        """Return what is to be committed, who shares a port, and what is worth telling of it.
 
         Raises ``RulesUntouchedError`` if a port is taken.
         """
@@ -114,17 +114,16 @@ class Forwarder:
         contest = self.ledger.contest(record.mappings, record.attachment)
         step = Step(own=own, raised=changes.tags_of(contest.specific), policy=policy)
         if not contest.owners:
-            return step, []
+            return step, [], []
         from mesos_cni_port_mapper.netfilter.conflicts import find_losers, takeover_notice
 
+        owners = [owner for owner, _ in contest.owners]
         losers = find_losers(record, contest.owners, policy)
-        return (
-            step.but(
-                others=tuple([each.transition() for each in losers]),
-                owners=changes.tags_of([owner for owner, _ in contest.owners]),
-            ),
-            [takeover_notice(record, each) for each in losers],
-        )
+        lost = [each.record for each in losers]
+        sharers = [owner.attachment for owner in owners if owner not in lost]
+        notices = [takeover_notice(record, each) for each in losers]
+        others = tuple([each.transition() for each in losers])
+        return step.but(others=others, owners=changes.tags_of(owners)), sharers, notices
 
     def _refuse_foreign(self, record: Record) -> None:
         """Complain if a rule of nf_tables, which iptables does not show, takes a port."""

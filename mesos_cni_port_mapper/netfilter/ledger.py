@@ -7,8 +7,7 @@
         chains/FAMILY-TABLE-CHAIN        there while the chain is, and our rules in it on record
         users/THING/NAME                 there while an attachment needs what several share
         attachments/NAME                 a record for each attachment, locked while worked on
-        claims/PROTOCOL-BLOCK            {"PORT": {"HOST ADDRESS": "NAME"}} for 256 ports, with
-                                         0.0.0.0 and :: for all addresses of a family
+        claims/PROTOCOL-BLOCK            who owns the ports of a block, see ``claims``
 
 The tags in the kernel are the authority. A lost directory costs no DEL, and a claim whose record
 is gone is void.
@@ -18,11 +17,11 @@ from __future__ import annotations
 
 import os
 
-from mesos_cni_port_mapper.cni import codec
 from mesos_cni_port_mapper.linux import files, lock
+from mesos_cni_port_mapper.netfilter.claims import Claims
 from mesos_cni_port_mapper.netfilter.record import Record, decode_record, encode_record
 from mesos_cni_port_mapper.portmap.attachment import record_name
-from mesos_cni_port_mapper.portmap.mapping import ANY, ports_of
+from mesos_cni_port_mapper.portmap.mapping import ports_of
 from mesos_cni_port_mapper.value import Value
 
 TYPE_CHECKING = False
@@ -32,10 +31,6 @@ if TYPE_CHECKING:
     from mesos_cni_port_mapper.portmap.attachment import Attachment
     from mesos_cni_port_mapper.portmap.mapping import Port, PortMapping
     from mesos_cni_port_mapper.portmap.rule import Plan
-
-    Claims = dict[str, dict[str, str]]
-
-_PORTS_IN_A_BLOCK = 256
 
 
 class Entry:
@@ -158,19 +153,7 @@ class Ledger(Value):
 
     def contest(self, mappings: Iterable[PortMapping], attachment: Attachment) -> Contest:
         """Return who but an attachment claims what ``mappings`` ask for."""
-        own = record_name(attachment)
-        same: dict[str, set[Port]] = {}
-        narrower: dict[str, set[Port]] = {}
-        for block, ports in _by_block(mappings).items():
-            claims = self._claims(block)
-            for port in ports:
-                for address, owner in claims.get(str(port[1]), {}).items():
-                    if owner == own:
-                        continue
-                    if address == _address_in(port):
-                        same.setdefault(owner, set()).add(port)
-                    elif not port[3] and _is_narrower(address, port):
-                        narrower.setdefault(owner, set()).add((*port[:3], address))
+        same, narrower = self._claims().find(mappings, but=record_name(attachment))
         return Contest(
             owners=tuple(self._records_with(same)),
             specific=tuple([record for record, _ in self._records_with(narrower)]),
@@ -189,29 +172,14 @@ class Ledger(Value):
                 found.append((record, concerned))
         return found
 
-    def claim(self, record: Record) -> None:
-        """Make the record's attachment the one owner of its ports."""
-        name = record_name(record.attachment)
-        for block, ports in _by_block(record.mappings).items():
-            claims = self._claims(block)
-            for port in ports:
-                claims.setdefault(str(port[1]), {})[_address_in(port)] = name
-            self._write_claims(block, claims)
+    def claim(self, record: Record, sharers: Iterable[Attachment] = ()) -> None:
+        """Make the record's attachment the one owner of its ports, but for who may share them."""
+        names = [record_name(each) for each in sharers]
+        self._claims().take(record.mappings, record_name(record.attachment), names)
 
     def release(self, record: Record) -> None:
         """Give up the ports that still belong to the record's attachment."""
-        name = record_name(record.attachment)
-        left = []
-        for block, ports in _by_block(record.mappings).items():
-            claims = self._claims(block)
-            for port in ports:
-                holders = claims.get(str(port[1]), {})
-                if holders.get(_address_in(port)) == name:
-                    del holders[_address_in(port)]
-            left.append((block, {port: held for port, held in claims.items() if held}))
-        # The empty ones first: they make the room that writing takes where none is left.
-        for block, claims in sorted(left, key=lambda item: bool(item[1])):
-            self._write_claims(block, claims)
+        self._claims().leave(record.mappings, record_name(record.attachment))
 
     def join(self, thing: str, attachment: Attachment) -> None:
         """Note that an attachment needs something that several share."""
@@ -250,12 +218,7 @@ class Ledger(Value):
                 os.rmdir(self._users(thing))
             except OSError:
                 continue  # Others need it.
-        for block in os.listdir(f"{self.directory}/claims"):
-            claims = {
-                port: {address: name for address, name in held.items() if name in known}
-                for port, held in self._claims(block).items()
-            }
-            self._write_claims(block, {port: held for port, held in claims.items() if held})
+        self._claims().keep(known)
 
     def shared_things(self) -> list[str]:
         """Return everything that some attachment needs and several may share."""
@@ -270,49 +233,9 @@ class Ledger(Value):
     def _path_of(self, attachment: Attachment) -> str:
         return f"{self.directory}/attachments/{record_name(attachment)}"
 
-    def _claims(self, block: str) -> Claims:
-        try:
-            claims = codec.decode(files.read(f"{self.directory}/claims/{block}") or b"{}")
-        except ValueError:
-            return {}
-        # A file that is not ours, or was cut short, claims nothing.
-        if not isinstance(claims, dict):
-            return {}
-        return {port: held for port, held in claims.items() if _is_claim(held)}
-
-    def _write_claims(self, block: str, claims: Claims) -> None:
-        path = f"{self.directory}/claims/{block}"
-        if claims:
-            files.write_atomic(path, codec.encode(claims) + b"\n")
-        else:
-            files.remove_with_scratch(path)
+    def _claims(self) -> Claims:
+        return Claims(directory=f"{self.directory}/claims")
 
 
 def _chain(plan: Plan, name: str) -> str:
     return f"{plan.family}-{plan.table}-{name}"
-
-
-def _is_claim(held: object) -> bool:
-    if not isinstance(held, dict):
-        return False
-    # A loop, because there are hundreds of them and one name in most.
-    for name in held.values():  # noqa: SIM110
-        if not (isinstance(name, str) and name.isalnum()):
-            return False
-    return True
-
-
-def _by_block(mappings: Iterable[PortMapping]) -> dict[str, list[Port]]:
-    blocks: dict[str, list[Port]] = {}
-    for mapping in mappings:
-        block = f"{mapping.protocol}-{mapping.host_port // _PORTS_IN_A_BLOCK}"
-        blocks.setdefault(block, []).extend(ports_of(mapping))
-    return blocks
-
-
-def _address_in(port: Port) -> str:
-    return port[3] or ANY[port[2]]
-
-
-def _is_narrower(address: str, port: Port) -> bool:
-    return address not in ANY.values() and (":" in address) == (port[2] == 6)

@@ -119,6 +119,38 @@ def test_both_stand_where_conflicts_are_ignored_the_newest_first(host: MemoryHos
     assert host.tags == ["a"]
 
 
+@pytest.mark.parametrize(("leaves", "stays"), [("a", "b"), ("b", "a")])
+def test_who_stays_of_two_on_one_port_has_it_still(
+    host: MemoryHost, leaves: str, stays: str
+) -> None:
+    host.add(record("a", 1))
+    host.add(record("b", 1), "ignore")
+    host.delete(record(leaves, 1))
+
+    with pytest.raises(RulesUntouchedError) as failure:
+        host.add(record("c", 1), "fail")
+
+    assert f"container {stays} on network net" in str(failure.value)
+    host.ledger.forget(record("c").attachment)
+    assert host.tags == [stays]
+    host.delete(record(stays, 1))
+    host.add(record("c", 1), "fail")
+    assert host.tags == ["c"]
+
+
+def test_both_of_two_on_one_port_lose_it(host: MemoryHost) -> None:
+    host.add(record("a", 1))
+    host.add(record("b", 1), "ignore")
+
+    notices = host.add(record("c", 1), "takeover")
+
+    assert len(notices) == 2
+    assert host.tags == ["c"]
+    host.delete(record("a", 1))
+    host.delete(record("b", 1))
+    assert host.tags == ["c"]
+
+
 @pytest.mark.parametrize("policy", ["fail", "ignore"])
 def test_one_that_is_gone_makes_room_in_the_same_batch(host: MemoryHost, policy: str) -> None:
     host.add(record("a", 1))

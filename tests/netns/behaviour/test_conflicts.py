@@ -171,6 +171,11 @@ def test_who_ignores_gets_the_port_until_leaving(site: Site) -> None:
 
     left = "old" if site.back_end.has_chains else "refused"
     assert name_of(connect_tcp(site.host.client, OWN[4], 8080)) == left
+    if site.back_end.has_chains:
+        # It has the port, and not only a rule for it.
+        third = site.member(site.server("third"), mapping(8080), onConflict="fail")
+        assert "container old" in third.run("ADD").document["msg"]
+        assert entries(site) == 1
 
 
 @pytest.mark.parametrize("order", [("all", "one"), ("one", "all")], ids="-then-".join)
