@@ -10,10 +10,11 @@ import os
 import time
 
 from mesos_cni_port_mapper.cni import codec
-from mesos_cni_port_mapper.cni.errors import BUG, CniError
+from mesos_cni_port_mapper.cni.errors import BUG, TRY_AGAIN, CniError
 from mesos_cni_port_mapper.cni.fields import Section, refuse, shown
 from mesos_cni_port_mapper.linux import journal, process, stderr
 from mesos_cni_port_mapper.linux.files import write_all
+from mesos_cni_port_mapper.linux.signals import Interrupted
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -73,6 +74,8 @@ def describe(
         entry["traceparent"] = request.environ["TRACEPARENT"]
     if isinstance(failure, CniError):
         entry |= {"code": failure.code, "error": str(failure)}
+    elif isinstance(failure, Interrupted):
+        entry |= {"code": TRY_AGAIN, "error": str(failure)}
     elif failure is not None:
         entry |= {"code": BUG, "error": repr(failure)}
     return entry
