@@ -245,9 +245,11 @@ def _state(facts: Facts) -> Iterator[Finding]:
         yield Finding(OK, "state", f"{state.directory} is not there yet")
         return
     if state.fault:
-        yield Finding(
-            PROBLEM, "state", f"{state.directory}: {state.fault}", "give `stateDir` another place"
-        )
+        # What plugins find, who run as root, is not known to anybody else.
+        level, remedy = PROBLEM, "give `stateDir` another place"
+        if not facts.privileged:
+            level, remedy = WARNING, "run it as root"
+        yield Finding(level, "state", f"{state.directory}: {state.fault}", remedy)
         return
     if state.filesystem not in _VOLATILE:
         yield Finding(
