@@ -1,6 +1,7 @@
 """Entries for the journal: what systemd-journald is told."""
 
 import socket
+import threading
 from pathlib import Path
 
 import pytest
@@ -29,3 +30,16 @@ def test_an_entry_is_one_datagram(tmp_path: Path) -> None:
 def test_without_a_journal_nothing_is_sent(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         send({"MESSAGE": "done"}, str(tmp_path / "nowhere"))
+
+
+def test_a_journal_that_is_full_is_not_waited_for(tmp_path: Path) -> None:
+    path = str(tmp_path / "socket")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as journal:
+        journal.bind(path)
+        # Who waits after all finds nobody in the end.
+        end = threading.Timer(5, journal.close)
+        end.start()
+        with pytest.raises(BlockingIOError):
+            for _ in range(10_000):
+                send({"MESSAGE": "done"}, path)
+        end.cancel()

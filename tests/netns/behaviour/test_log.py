@@ -1,12 +1,17 @@
 """The log that a configuration asks for: one line a command, wherever it goes."""
 
+import calendar
 import json
+import signal
 import socket
+import time
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.netns.behaviour.site import NOTHING, STATE, Imagined, Member, Site, everything, mapping
+from tests.support.delegates import Delegates
 
 LOG = "/run/ports.log"
 PARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
@@ -24,7 +29,9 @@ def run(member: Member, command: str, **variables: str) -> Any:
 def test_every_command_is_a_line(site: Site) -> None:
     member = Imagined(site).member("web", mapping(8080), log=LOG)
 
-    added = run(member, "ADD", TRACEPARENT=PARENT)
+    begun = int(time.time())
+    # In UTC, wherever the runtime is.
+    added = run(member, "ADD", TRACEPARENT=PARENT, TZ="EST5")
     checked = member.run("CHECK", prevResult=added.document)
     member.detach()
 
@@ -33,6 +40,8 @@ def test_every_command_is_a_line(site: Site) -> None:
     assert [entry["command"] for entry in entries] == ["ADD", "CHECK", "DEL"]
     for entry in entries:
         assert (entry["network"], entry["container"]) == ("net-1", "web")
+        said = calendar.timegm(time.strptime(entry["time"], "%Y-%m-%dT%H:%M:%SZ"))
+        assert begun <= said <= time.time()
         assert (entry["interface"], "code" in entry) == ("eth0", False)
         seconds = entry["seconds"]
         assert seconds["total"] > seconds["delegate"] > 0
@@ -53,6 +62,22 @@ def test_a_failure_is_logged_with_its_code(site: Site) -> None:
     assert entry["error"] == answer.document["msg"]
 
 
+def test_a_command_that_is_told_to_end_is_logged_as_it_is_answered(maps_site: Site) -> None:
+    delegates = Delegates(maps_site.host)
+    delegates.hanging("slow", ["ADD"])
+    found = maps_site.finding(delegates.directory)
+    container = maps_site.host.container("web")
+    call = found.member(container, mapping(8080), delegate={"type": "slow"}, log=LOG).start("ADD")
+    delegates.await_call("slow")
+
+    call.kill(signal.SIGTERM)
+    answer = call.wait()
+
+    (entry,) = entries_in(maps_site)
+    assert (answer.code, entry["code"]) == (11, 11)
+    assert entry["error"] == answer.document["msg"]
+
+
 def test_what_was_waited_for_is_told_apart(maps_site: Site) -> None:
     site = maps_site
     imagined = Imagined(site)
@@ -70,18 +95,40 @@ def test_what_was_waited_for_is_told_apart(maps_site: Site) -> None:
     assert 0 < entry["seconds"]["lock"] <= entry["seconds"]["total"]
 
 
-def test_the_journal_gets_an_entry(maps_site: Site) -> None:
-    site = maps_site
-    site.host.run(["mkdir", "-p", "/run/systemd/journal"])
+def read_journal(site: Site, member: Member) -> dict[bytes, bytes]:
+    """Run ADD, and return the fields of the one entry that the journal gets."""
+    path: Path = site.host.path("/run/systemd/journal")
+    path.mkdir(parents=True)
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as journal:
-        journal.bind(str(site.host.path("/run/systemd/journal/socket")))
+        journal.bind(str(path / "socket"))
+        member.run("ADD")
+        return dict(line.split(b"=", 1) for line in journal.recv(10_000).splitlines())
 
-        Imagined(site).member("web", mapping(8080), log="journal").attach()
 
-        fields = dict(line.split(b"=", 1) for line in journal.recv(10_000).splitlines())
-    assert fields[b"SYSLOG_IDENTIFIER"] == b"mesos-cni-port-mapper"
-    assert (fields[b"CNI_CONTAINERID"], fields[b"PRIORITY"]) == (b"web", b"6")
-    assert json.loads(fields[b"MESSAGE"])["command"] == "ADD"
+def test_the_journal_gets_an_entry(maps_site: Site) -> None:
+    member = Imagined(maps_site).member("web", mapping(8080), log="journal")
+
+    fields = read_journal(maps_site, member)
+
+    assert json.loads(fields.pop(b"MESSAGE"))["command"] == "ADD"
+    assert fields == {
+        b"PRIORITY": b"6",
+        b"SYSLOG_IDENTIFIER": b"mesos-cni-port-mapper",
+        b"CNI_COMMAND": b"ADD",
+        b"CNI_NETWORK": b"net-1",
+        b"CNI_CONTAINERID": b"web",
+        b"CNI_IFNAME": b"eth0",
+    }
+
+
+def test_failures_are_errors_in_the_journal(maps_site: Site) -> None:
+    imagined = Imagined(maps_site)
+    imagined.member("old", mapping(8080)).attach()
+
+    fields = read_journal(maps_site, imagined.member("new", mapping(8080), log="journal"))
+
+    assert fields[b"PRIORITY"] == b"3"
+    assert json.loads(fields[b"MESSAGE"])["code"] == 105
 
 
 @pytest.mark.parametrize("log", ["journal", "/proc/nowhere", "/"])
