@@ -18,7 +18,7 @@ from tests.netns.behaviour.site import (
     own_tables,
     owners,
 )
-from tests.support.delegates import Delegates
+from tests.support.delegates import RESULT, Delegates
 from tests.support.plugin import Answer
 from tests.support.traffic import connect_tcp
 
@@ -178,6 +178,44 @@ def test_the_delegate_is_asked_too_if_it_knows_how(site: Site) -> None:
     assert calls[0].env["CNI_NETNS"] == "/run/netns/web"
     assert calls[1].config[VALID] == []
     assert calls[1].env["CNI_CONTAINERID"] == ""
+
+
+def test_who_is_gone_is_detached_without_a_namespace(maps_site: Site) -> None:
+    delegates = Delegates(maps_site.host)
+    delegates.recording("plain")
+    found = maps_site.finding(delegates.directory)
+    member = found.member(
+        maps_site.host.container("web"), mapping(8080), delegate={"type": "plain"}
+    )
+    member.attach()
+    member.container.remove()
+
+    assert collect(member, **{VALID: []}).status == 0
+
+    (call,) = [call for call in delegates.calls("plain") if call.command == "DEL"]
+    assert (call.env["CNI_CONTAINERID"], call.env["CNI_IFNAME"]) == ("web", "eth0")
+    assert "CNI_NETNS" not in call.env
+
+
+def test_one_that_cannot_be_detached_keeps_no_other_from_going(maps_site: Site) -> None:
+    delegates = Delegates(maps_site.host)
+    fail = "case $CNI_CONTAINERID in bad-*) exit 3 ;; esac"
+    delegates.scripted("picky", {"ADD": f"echo '{json.dumps(RESULT)}'", "DEL": fail})
+    found = maps_site.finding(delegates.directory)
+    members = [
+        found.member(maps_site.host.container(name), mapping(port), delegate={"type": "picky"})
+        for port, name in enumerate(("bad-1", "good", "bad-2"), 8080)
+    ]
+    for member in members:
+        member.attach()
+
+    answer = collect(members[0], **{VALID: []})
+
+    assert answer.code == 103, answer.document
+    for name in ("bad-1", "bad-2"):
+        assert f"container {name} on network net-1 (eth0): " in answer.document["details"]
+    assert owners(maps_site) == set()
+    assert "GC" not in [call.command for call in delegates.calls("picky")]
 
 
 def test_addresses_are_not_freed_while_rules_may_lead_to_them(tools_site: Site) -> None:
