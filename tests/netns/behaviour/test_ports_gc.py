@@ -8,6 +8,7 @@ import pytest
 from tests.netns.behaviour.site import (
     NOTHING,
     OWN,
+    STATE,
     Imagined,
     Member,
     Site,
@@ -109,6 +110,36 @@ def test_without_a_configuration_it_is_rules_only_and_said_so(site: Site) -> Non
 
     assert leases(site) == []
     assert everything(site) == NOTHING
+
+
+def test_rules_on_no_record_go_without_a_configuration_too(site: Site) -> None:
+    networks = Imagined(site)
+    for port, name in enumerate(("stays", "lost"), 8080):
+        networks.member(name, mapping(port)).attach()
+    for record in site.host.path(STATE).glob("*/attachments/*"):
+        if b'"lost"' in record.read_bytes():
+            record.unlink()
+
+    told = Ports(site.host).succeed(
+        "gc", "--valid-from", "-", input=listed("lines", "stays").encode()
+    )
+
+    assert told.startswith("on no record: removed, ")
+    assert owners(site) == {"stays"}
+
+
+def test_the_record_that_is_asked_for_is_the_one_that_is_cleared(maps_site: Site) -> None:
+    networks = Imagined(maps_site)
+    networks.member("web", mapping(8080), stateDir="/run/elsewhere").attach()
+    flags = ("--state-dir", "/run/elsewhere")
+    ports = Ports(maps_site.host)
+    # Its configuration says nothing of a directory.
+    configured = configure(maps_site, networks.member("another"))
+
+    ports.succeed("gc", "--valid-from", "-", *flags, *configured, input=b"[]")
+
+    assert ports.json("ls", *flags) == []
+    assert owners(maps_site) == set()
 
 
 def test_a_list_of_plugins_is_a_configuration_too(site: Site) -> None:

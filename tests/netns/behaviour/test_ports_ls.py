@@ -1,9 +1,12 @@
 """`ports ls` and `ports check`: what is forwarded, and in what the kernel differs."""
 
+import os
+
 import pytest
 
 from tests.netns.behaviour.site import (
     OWN,
+    STATE,
     Imagined,
     Site,
     everything,
@@ -12,6 +15,7 @@ from tests.netns.behaviour.site import (
     serve_at,
 )
 from tests.netns.ports import Ports, flush
+from tests.support.host import SEARCH_PATH
 from tests.support.traffic import connect_tcp
 
 TITLES = "CONTAINER NETWORK INTERFACE HOST-ADDRESS PORT PROTOCOL TARGET BACKEND PACKETS BYTES STATE"
@@ -89,6 +93,20 @@ def test_a_container_that_is_gone_is_stale_and_one_without_rules_not_counted(sit
     assert site.host.nftables() == before
 
 
+def test_what_cannot_be_counted_is_listed_and_told(maps_site: Site) -> None:
+    Imagined(maps_site).member("web", mapping(8080)).attach()
+    directory = maps_site.host.path("/run/refusing")
+    directory.mkdir()
+    (directory / "nft").write_text("#!/bin/sh\necho out of order >&2\nexit 3\n")
+    (directory / "nft").chmod(0o755)
+
+    left = Ports(maps_site.host, f"/run/refusing:{SEARCH_PATH}").run("ls")
+
+    assert left.status == 1
+    assert len(left.stdout.splitlines()) == 3
+    assert "out of order" in left.stderr
+
+
 def test_nothing_is_listed_where_nothing_is(site: Site) -> None:
     ports = Ports(site.host)
 
@@ -122,6 +140,20 @@ def test_check_names_what_differs_and_whose_it_is(site: Site) -> None:
     ports.run("restore")
 
     assert ports.succeed("check") == "2 checked, all as on record\n"
+
+
+def test_check_expects_a_port_with_the_newest_of_its_owners(maps_site: Site) -> None:
+    site = maps_site
+    networks = Imagined(site)
+    networks.member("old", mapping(9000)).attach()
+    (record,) = site.host.path(STATE).glob("*/attachments/*")
+    before = record.read_bytes()
+    networks.member("new", mapping(9000), onConflict="takeover").attach()
+    # As a takeover leaves it that was killed before the record of the loser was written.
+    record.write_bytes(before)
+    os.utime(record, (1, 1))
+
+    assert Ports(site.host).succeed("check") == "2 checked, all as on record\n"
 
 
 @pytest.mark.parametrize("port", [8080])

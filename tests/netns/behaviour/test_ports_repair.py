@@ -2,6 +2,8 @@
 
 import json
 
+import pytest
+
 from tests.netns.behaviour.site import (
     NOTHING,
     OWN,
@@ -17,6 +19,8 @@ from tests.netns.behaviour.site import (
 )
 from tests.netns.ports import Counted, Ports, flush, rules
 from tests.support.traffic import connect_tcp
+
+WAY_OUT = "/proc/sys/net/ipv4/conf/br1/route_localnet"
 
 
 def three(site: Site) -> list[Member]:
@@ -117,6 +121,33 @@ def test_after_a_flush_it_does_what_restore_does(site: Site) -> None:
 
     assert [line.rpartition(": ")[2] for line in told.splitlines()] == ["restored"] * 3
     assert sorted(rules(site)) == before
+
+
+def test_loopback_is_kept_in_behind_the_last_who_let_it_out(site: Site) -> None:
+    web = site.web(mapping(8080), localhost=True)
+    assert site.host.run(["cat", WAY_OUT]).text == "1\n"
+    web.container.remove()
+
+    Ports(site.host).succeed("repair")
+
+    assert site.host.run(["cat", WAY_OUT]).text == "0\n"
+
+
+@pytest.mark.parametrize("command", ["repair", "restore"])
+def test_a_plugin_that_is_at_work_is_waited_for(maps_site: Site, command: str) -> None:
+    site = maps_site
+    Imagined(site).member("web", mapping(8080)).attach()
+    flush(site)
+    (record,) = [name for name in site.host.files(STATE) if "/attachments/" in name]
+    plugin = site.host.start(["flock", "--no-fork", f"{STATE}/{record}", "sleep", "1.5"])
+    wait = f"while flock -n {STATE}/{record} true; do sleep 0.01; done"
+    site.host.run(["sh", "-c", wait])
+
+    told = Ports(site.host).succeed(command)
+
+    plugin.wait(10)
+    plugin.close()
+    assert told == "container web on network net-1 (eth0): restored\n"
 
 
 def test_without_state_rules_are_left_alone(site: Site) -> None:

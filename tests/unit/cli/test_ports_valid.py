@@ -1,8 +1,10 @@
 """What is valid, read from JSON and from lines."""
 
+from pathlib import Path
+
 import pytest
 
-from mesos_cni_port_mapper.cli.ports.valid import Valid, named, parse_valid
+from mesos_cni_port_mapper.cli.ports.valid import Valid, named, parse_valid, read_valid
 from mesos_cni_port_mapper.harness.errors import UsageError
 from mesos_cni_port_mapper.portmap.attachment import Attachment
 
@@ -43,3 +45,9 @@ def test_what_is_valid_on_one_network_is_not_on_another() -> None:
 
     assert named([Valid("a", "eth0", "other")], "net", known) == []
     assert named([Valid("a", "eth0", "net")], "net", known) == [attachment("a")]
+
+
+def test_who_is_about_to_be_attached_is_valid_by_any_interface(tmp_path: Path) -> None:
+    (tmp_path / "isolators/network/cni/web/net").mkdir(parents=True)
+
+    assert read_valid(str(tmp_path)) == [Valid("web", "", "net")]
