@@ -146,6 +146,24 @@ def test_a_plugin_that_does_not_start_is_not_installed(
     assert entries(target) == before
 
 
+def test_a_repair_that_fails_leaves_things_as_they_were(one: Path, tmp_path: Path) -> None:
+    target = tmp_path / "plugins"
+    (one / ".lib/large").write_bytes(bytes(1 << 20))
+    install(target, one)
+    (target / ".mesos-cni-port-mapper/.lib/version").unlink()
+    before = entries(target)
+
+    left = run(
+        *("install", "--plugins-dir", target, "--from", one),
+        wrapper=("sh", "-c", 'ulimit -f 64; exec "$@"', "sh"),
+    )
+
+    assert left.returncode == 1
+    assert left.stderr.startswith(f"mesos-cni: cannot copy {one}/.lib/large: ")
+    assert left.stderr.count("\n") == 1
+    assert entries(target) == before
+
+
 def test_what_another_put_there_stays_and_nothing_is_changed(one: Path, tmp_path: Path) -> None:
     target = tmp_path / "plugins"
     target.mkdir()
@@ -311,6 +329,9 @@ def test_what_runs_keeps_its_version_and_is_named_when_it_is_to_go(
             assert left.returncode == 1
             assert f"{running}: kept, as pid {process.pid} runs from it" in left.stderr
             assert entries(target) == {running.name: ""}
+            # It is not done, and there is nothing to be said of it but that.
+            again = run("uninstall", "--plugins-dir", target)
+            assert (again.returncode, again.stdout, again.stderr) == (1, "", left.stderr)
         finally:
             process.kill()
     assert run("uninstall", "--plugins-dir", target).returncode == 0

@@ -122,6 +122,26 @@ def test_our_own_table_counts_as_rules() -> None:
     assert amiss(replace(WELL, tables=tables)) == []
 
 
+@pytest.mark.parametrize(
+    "changes",
+    [
+        # The first that waits for the lock.
+        {"tools": without(iptables_restore=tool("iptables-restore", version="1.6.2"))},
+        # Nobody who is on record has asked for ports.
+        {"tables": {NFT: Tables(("ip nat",)), LEGACY: Tables()}, "state": State(STATE, records=1)},
+    ],
+    ids=["iptables", "no ports"],
+)
+def test_what_is_just_good_enough_is_good(changes: dict[str, object]) -> None:
+    assert amiss(replace(WELL, **changes)) == []  # type: ignore[arg-type]
+
+
+def test_rules_that_may_not_be_seen_are_not_called_missing() -> None:
+    found = amiss(replace(WELL, privileged=False, tables={}, trials={}))
+
+    assert [finding.subject for finding in found] == ["privilege"]
+
+
 def test_problems_come_first() -> None:
     facts = replace(WELL, flushers=("ufw",), problems=("/x: broken",))
 
