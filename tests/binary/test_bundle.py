@@ -119,7 +119,7 @@ def test_of_python_iptables_the_search_for_libraries_is_left_out(bundle: Path) -
 def test_nothing_runs_before_our_first_line_but_what_finds_modules(program: Path) -> None:
     scripts = [name for name, entry in CArchiveReader(str(program)).toc.items() if entry[-1] == "s"]
 
-    assert scripts == ["pyiboot01_bootstrap", "merged", "__main__"]
+    assert scripts == ["merged", "__main__"]
 
 
 def test_error_paths_find_their_modules_and_start_up_finds_no_heavy_ones(program: Path) -> None:
