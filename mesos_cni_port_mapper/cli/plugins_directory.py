@@ -72,8 +72,11 @@ def digest_of(directory: Path) -> str:
             content, kind = os.fsencode(path.readlink()), "link"
         elif stat.S_ISDIR(mode):
             content, kind = b"", "directory"
-        else:
+        elif stat.S_ISREG(mode):
             content, kind = path.read_bytes(), "program" if mode & stat.S_IXUSR else "file"
+        else:
+            # A pipe would be read for ever.
+            content, kind = b"", "special"
         name = os.fspath(path.relative_to(directory))
         digest.update(f"{kind} {len(name)} {name} {len(content)} ".encode() + content)
     return digest.hexdigest()

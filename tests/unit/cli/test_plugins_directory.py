@@ -1,5 +1,6 @@
 """What is seen of a version while it is removed, and what it is recognised by."""
 
+import os
 import shutil
 from pathlib import Path
 
@@ -50,6 +51,7 @@ def test_no_part_of_a_version_is_removed_under_its_name(
         lambda found: (found / PLUGIN).chmod(0o644),
         lambda found: (found / "stray").touch(),
         lambda found: (found / "empty").mkdir(),
+        lambda found: os.mkfifo(found / "pipe"),
         lambda found: ((found / "link").unlink(), (found / "link").symlink_to(PLUGIN)),
         lambda found: ((found / "link").unlink(), (found / "link").write_text("library")),
     ],
