@@ -48,7 +48,7 @@ gates: $(GATES) ## programs that only tests and benchmarks run: dist/gates
 
 # Always from nothing, a matter of seconds: what it finds in its cache, PyInstaller does not check again.
 # Modules are stored, not compressed, and without the columns that tracebacks underline: inflating
-# them would take a twentieth of an ADD's time, reading the columns a fiftieth.
+# those of mesos-cni would take a tenth of its start, reading the columns a fiftieth of an ADD's time.
 FREEZE = PYINSTALLER_CONFIG_DIR=.build/$(1)-cache PYINSTALLER_ZLIB_COMPRESSION_LEVEL=0 \
 	PYTHONNODEBUGRANGES=1 $(VENV) -m PyInstaller --clean --noconfirm \
 	--log-level ERROR --distpath dist --workpath .build/$(1) build/pyinstaller.spec
