@@ -1,6 +1,7 @@
 """Fixtures for tests with a kernel: throwaway hosts, the frozen plugin, and a last look round."""
 
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +15,14 @@ from tests.support.keeper import survivors
 from tests.support.plugin import Plugin
 
 FROZEN = Path(__file__).resolve().parents[1] / "dist" / "plugins" / "mesos-cni-port-mapper"
+
+
+def pytest_configure() -> None:
+    """Hear every signal, or what a test starts would ignore what those who started us ignore."""
+    for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM):
+        if signal.getsignal(number) == signal.SIG_IGN:
+            usual = signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL
+            signal.signal(number, usual)
 
 
 @pytest.fixture(scope="session", autouse=True)
