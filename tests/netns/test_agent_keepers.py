@@ -91,6 +91,8 @@ def test_containers_survive_their_keeper_and_get_monitors(tool: Tool, agent: Age
     before = {name: tool.status(name) for name in "abc"}
     victim = before["a"]["monitor_pid"]
     tool.kill(victim)
+    # What it is handed while it dies is lost with it.
+    assert eventually(lambda: victim in tool.host.processes(), False) is False
 
     launch(agent, "new")
     everybody = [True] * 3

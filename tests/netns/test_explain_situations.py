@@ -4,7 +4,8 @@ All situations of a back end share one host. Each network of it has a chain of i
 can be damaged and the others not; rules of other programs stand in front of ours and behind them.
 """
 
-from collections.abc import Iterator
+import functools
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -147,9 +148,14 @@ ASKED = [each for each in BACK_ENDS if each.name != "libiptc"]
 
 
 @pytest.fixture(scope="module")
-def answers(request: pytest.FixtureRequest, frozen: Path) -> Iterator[Answers]:
+def answers_of(frozen: Path) -> Callable[[str], Answers]:
+    """Return what has the answers with a back end, by its name; they are asked for once."""
+    known = {each.name: each for each in ASKED}
+    return functools.cache(lambda name: answers(known[name], frozen))
+
+
+def answers(back_end: BackEnd, frozen: Path) -> Answers:
     """Ask about every situation, and try every one, on a host that they share."""
-    back_end: BackEnd = request.param
     need_host(back_end.variant)
     with Host(back_end.variant) as host:
         settle(host)
@@ -168,7 +174,7 @@ def answers(request: pytest.FixtureRequest, frozen: Path) -> Iterator[Answers]:
             for each in asked
             if each.answers
         }
-        yield Answers(
+        return Answers(
             back_end.name,
             {each.what: answer for each, answer in zip(asked, said, strict=True)},
             {what: name_of(each.outcome()) for what, each in attempts.items()},
@@ -211,13 +217,14 @@ PAIRS = [
 
 
 @pytest.mark.parametrize(
-    ("answers", "situation"),
+    ("back_end", "situation"),
     PAIRS,
-    indirect=["answers"],
     ids=[f"{each}-{situation.what}" for each, situation in PAIRS],
-    scope="module",
 )
-def test_what_is_said_is_so(answers: Answers, situation: Situation) -> None:
+def test_what_is_said_is_so(
+    answers_of: Callable[[str], Answers], back_end: BackEnd, situation: Situation
+) -> None:
+    answers = answers_of(back_end.name)
     said = answers.said[situation.what]
 
     winner = said["winner"] and said["winner"]["owner"]
