@@ -31,15 +31,18 @@ if TYPE_CHECKING:
 class Forwarder:
     """Makes the kernel forward what one attachment asks for, and stops it again.
 
-    ``seconds`` is how long to wait for a lock.
+    ``seconds`` is how long to wait for a lock, ``followed`` whether a delegate is still to detach
+    what was withdrawn.
     """
 
-    def __init__(self, ledger: Ledger, backends: BackEnds, seconds: float) -> None:
+    def __init__(
+        self, ledger: Ledger, backends: BackEnds, seconds: float, *, followed: bool = True
+    ) -> None:
         self.ledger = ledger
         self.backends = backends
         self.seconds = seconds
+        self.followed = followed
         self.entry: Entry | None = None
-        self._left: Record | None = None
 
     def keep(self) -> tuple[int, ...]:
         """Return the descriptors that children should inherit."""
@@ -197,7 +200,8 @@ class Forwarder:
             obstacles = self.backends.obstacles(record.backend)
             raise with_way_out(error, record.attachment.container_id, obstacles) from error
         self.ledger.release(record)
-        self._left = record
+        if self.followed:
+            self._strike_ports(record)
 
     def _remove(self, attachment: Attachment, chain: str) -> None:
         """Remove what bears an attachment's tag: nothing is on record of it."""
@@ -220,15 +224,10 @@ class Forwarder:
         tools.remove(mark, chain, bare)
 
     def close(self, forget: Attachment | None = None) -> None:
-        """Give the record's lock back, and forget an attachment of which nothing is left.
-
-        What stays on record, because its delegate could not detach it, must not bring rules back.
-        """
+        """Give the record's lock back, and forget an attachment of which nothing is left."""
         try:
             if forget is not None:
                 self.ledger.forget(forget)
-            elif self._left is not None:
-                self._strike_ports(self._left)
         except OSError as error:
             raise self._io_failure(error) from error
         finally:
@@ -237,6 +236,7 @@ class Forwarder:
                 self.entry = None
 
     def _strike_ports(self, record: Record) -> None:
+        """Leave a record until the delegate is through, which must not bring rules back."""
         try:
             self._replace_entry(changes.without(record).but(earlier=None))
         except CniError as error:

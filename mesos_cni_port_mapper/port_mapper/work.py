@@ -64,7 +64,12 @@ class Setting:
 
     def make_forwarder(self) -> Forwarder:
         """Return what makes and removes the rules of one attachment."""
-        return Forwarder(self.ledger, self.backends, self.configuration.timeouts.lock)
+        return Forwarder(
+            self.ledger,
+            self.backends,
+            self.configuration.timeouts.lock,
+            followed=bool(self.configuration.delegates),
+        )
 
     def find_delegates(self) -> None:
         """Find the delegates' programs, or raise ``CniError``."""

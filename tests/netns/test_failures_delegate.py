@@ -7,6 +7,7 @@ import pytest
 
 from tests.netns.injection import DELEGATE, Scene, assert_failed, assert_no_processes, say, snapshot
 from tests.netns.networks import dnat
+from tests.netns.ports import Ports
 from tests.support.delegates import RESULT, VERSIONS
 from tests.support.host import Host
 from tests.support.plugin import Plugin
@@ -311,3 +312,20 @@ def test_a_repeated_add_that_fails_leaves_nothing(scene: Scene) -> None:
     assert snapshot(scene.host) == scene.before
     assert scene.commands == ["ADD", "ADD", "DEL"]
     assert scene.rules_at_del == list(scene.before.rules)
+
+
+def test_a_plugin_killed_while_its_delegate_detaches_leaves_nothing_to_restore(
+    scene: Scene,
+) -> None:
+    task = scene.task()
+    task.attach()
+    # The address may be somebody else's by the time that a restoration comes.
+    scene.delegate(delete="kill -9 $PPID")
+    assert task.delete().status == -9
+
+    Ports(scene.host).succeed("restore")
+
+    assert snapshot(scene.host).rules == scene.before.rules
+    scene.delegate()
+    task.detach()
+    assert snapshot(scene.host) == scene.before
