@@ -171,18 +171,18 @@ def remove_masquerade(
             # No rules can be there that no tool could have made.
             stderr.write(f"{error}\n".encode(errors="backslashreplace"))
             continue
-        if known and not nat.commit(NAT, plan_known_removal(op, family)):
+        if known and not nat.commit((NAT, plan_known_removal(op, family))):
             continue
         _remove(nat, chain_of(op.network, op.container_id), known, others)
 
 
 def _add(nat: Iptables, lines: Sequence[str], wanted: Masquerade, family: int) -> None:
-    refusal = nat.commit(NAT, lines)
+    refusal = nat.commit((NAT, lines))
     for _ in range(_ATTEMPTS):
         if not refusal:
             return
         lines = plan_addition(nat.listing(NAT), wanted, family)
-        refusal = nat.commit(NAT, lines) if lines else ""
+        refusal = nat.commit((NAT, lines)) if lines else ""
     if refusal:
         raise CniError(RULES_FAILED, f"{nat.restore} refused the rules that masquerade", refusal)
 
@@ -197,7 +197,7 @@ def _remove(
             return
         kept = () if known else others(len(jumps_to(listing, chain)) > 1)
         lines = plan_removal(listing, chain, known, kept)
-        refusal = nat.commit(NAT, lines) if lines else ""
+        refusal = nat.commit((NAT, lines)) if lines else ""
         if not refusal:
             return
     raise CniError(RULES_FAILED, f"{nat.restore} refused to remove chain {chain}", refusal)

@@ -137,14 +137,33 @@ class Netlink:
             outcomes += found.values()
         return outcomes
 
-    def _send(self, requests: Sequence[tuple[int, bytes]], flags: int) -> int:
-        """Send requests in one piece and return the sequence number of the first."""
+    def transact(self, messages: Sequence[tuple[int, bytes]]) -> None:
+        """Send what begins a batch, requests, and what ends it; raise ``OSError`` if it failed.
+
+        The last request alone is acknowledged, after whatever went wrong before it.
+        """
+        last = self._sequence + len(messages) - 1
+        self._send(messages, 0, acknowledged=last)
+        while True:
+            for kind, sequence, answer in self._receive():
+                if kind == _ERROR:
+                    _raise(_errno_in(answer))
+                    if sequence == last:
+                        return
+
+    def _send(
+        self, requests: Sequence[tuple[int, bytes]], flags: int, acknowledged: int = 0
+    ) -> int:
+        """Send requests in one piece and return the sequence number of the first.
+
+        ``flags`` are for all of them, and one may be ``acknowledged``, by its sequence number.
+        """
         first = self._sequence + 1
         self._sequence += len(requests)
-        pieces = [
-            encode_message(kind, flags, first + index, body)
-            for index, (kind, body) in enumerate(requests)
-        ]
+        pieces = []
+        for sequence, (kind, body) in enumerate(requests, first):
+            own = _ACKNOWLEDGE if sequence == acknowledged else 0
+            pieces.append(encode_message(kind, flags | own, sequence, body))
         self._wait()
         self._socket.send(b"".join(pieces))
         return first

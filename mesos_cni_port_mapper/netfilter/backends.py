@@ -6,8 +6,6 @@ were made with is on its record, so that another choice later leaves nothing beh
 
 from __future__ import annotations
 
-import os
-
 from mesos_cni_port_mapper.linux import process
 from mesos_cni_port_mapper.portmap.rule import IPV4, IPV6, NAT
 from mesos_cni_port_mapper.portmap.traffic import IPTABLES, LIBIPTC, NFTABLES
@@ -129,7 +127,7 @@ class BackEnds:
 
     def _shows_legacy(self, family: int) -> bool:
         tools = self.tools(IPTABLES).get(family)
-        return tools is not None and "nft" not in os.path.basename(os.path.realpath(tools.save[0]))
+        return tools is not None and not tools.is_nft_variant()
 
     def get(self, name: str, ledger: Ledger, keep: tuple[int, ...] = ()) -> BackEnd:
         """Return a back end; its children inherit the descriptors of ``keep``."""

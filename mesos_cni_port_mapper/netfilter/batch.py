@@ -13,8 +13,9 @@ from mesos_cni_port_mapper.portmap.render import render_rule
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
+    from mesos_cni_port_mapper.netfilter.ruleset import Count
     from mesos_cni_port_mapper.portmap.listing import Listing
     from mesos_cni_port_mapper.portmap.rule import Chain, Entry, Plan
 
@@ -34,6 +35,31 @@ def plan_insertion(plan: Plan, existing: Collection[str]) -> list[str]:
             lines.append(f"-N {chain.name}")
             lines += [_enter(each) for each in chain.entries]
         lines += _insertions(chain)
+    return lines
+
+
+def is_as_planned(plan: Plan, chains: Mapping[str, Count]) -> bool:
+    """Tell whether, of the rules that may bear a plan's tag, there are just the plan's own."""
+    borne = {name: len(handles) for name, (_, handles) in chains.items() if handles}
+    return borne == {chain.name: len(chain.rules) for chain in plan.chains}
+
+
+def find_emptied(plan: Plan, chains: Mapping[str, Count]) -> list[Chain]:
+    """Return the chains of a plan in which there are no other rules."""
+    return [chain for chain in plan.chains if chains[chain.name][0] == len(chain.rules)]
+
+
+def plan_removal(plan: Plan, emptied: Sequence[Chain]) -> list[str]:
+    """Remove a plan's rules, and the chains that are ``emptied`` by it.
+
+    Refused if a rule is another than planned, or if somebody else leads to a chain that is to go.
+    """
+    lines = [
+        f"-D {chain.name} {render_rule(rule)}" for chain in plan.chains for rule in chain.rules
+    ]
+    for chain in emptied:
+        lines += [f"-D {each.built_in} {render_rule(each.rule)}" for each in chain.entries]
+        lines.append(f"-X {chain.name}")
     return lines
 
 
@@ -179,7 +205,12 @@ def _dissolve_if_empty(table: Table, name: str, plan: Plan) -> list[str]:
 
 def find_chains_gone(listing: Listing, plans: Sequence[Plan], lines: Sequence[str]) -> list[str]:
     """Return the chains, of those a batch was about, that do not exist once it is committed."""
-    dissolved = {line.removeprefix("-X ") for line in lines if line.startswith("-X ")}
+    dissolved = set(find_dissolved(lines))
     used = {chain.name for chain in _in_use(plans)}
     about = {chain.name for plan in plans for chain in plan.chains} - used
     return sorted(dissolved | (about - listing.chains.keys()))
+
+
+def find_dissolved(lines: Sequence[str]) -> list[str]:
+    """Return the chains that a batch removes."""
+    return [line.removeprefix("-X ") for line in lines if line.startswith("-X ")]

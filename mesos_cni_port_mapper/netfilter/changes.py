@@ -63,12 +63,14 @@ class Change(Value):
     """What is to become of one table.
 
     ``plan`` is the attachment's own, ``others`` those of who gives way. ``afresh`` says that nobody
-    concerned has rules yet.
+    concerned has rules yet. ``former`` is what the attachment has there, if it leaves and nobody
+    else is concerned.
     """
 
     plan: Plan
     others: tuple[Plan, ...] = ()
     afresh: bool = False
+    former: Plan | None = None
 
 
 def plan_changes(step: Step) -> list[Change]:
@@ -76,11 +78,14 @@ def plan_changes(step: Step) -> list[Change]:
     before = [record for each in step.transitions() for record in each.had()]
     wish = step.own.after.wish()
     others = [each.after for each in step.others]
+    afresh = not (before or step.raised)
+    alone = len(before) == 1 and not wish.mappings
     changes = [
         Change(
             plan=plan,
             others=plans_of(others, table),
-            afresh=not (before or step.raised),
+            afresh=afresh,
+            former=plans_of(before, table)[0] if alone else None,
         )
         for table in tables_of_all([step.own.after, *others, *before])
         for plan in plan_tables(wish, [table])

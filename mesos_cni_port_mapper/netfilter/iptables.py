@@ -7,6 +7,8 @@ the texts differ between versions and variants.
 
 from __future__ import annotations
 
+import os
+
 from mesos_cni_port_mapper.cni.errors import RULES_FAILED, TRY_AGAIN, CniError
 from mesos_cni_port_mapper.linux import lock, process
 from mesos_cni_port_mapper.netfilter import batch
@@ -19,6 +21,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
 
+    from mesos_cni_port_mapper.netfilter.ruleset import RuleHandle
     from mesos_cni_port_mapper.portmap.listing import Listing
     from mesos_cni_port_mapper.portmap.rule import Plan
 
@@ -41,28 +44,14 @@ class Iptables(Tool):
     restore: tuple[str, ...]
     save: tuple[str, ...]
 
-    def install(self, plan: Plan, expected: Collection[str], check: Check) -> None:
-        """Put in the rules of an attachment that has none yet; ``expected`` chains should exist.
-
-        One run where things are as expected. ``RulesUntouchedError`` means that the table is as it
-        was; after any other failure it is not known. A listing, if it takes one, is given to
-        ``check``, which may raise that error.
-        """
-        attempts = [batch.plan_insertion(plan, expected)]
-        if expected:
-            attempts.append(batch.plan_insertion(plan, ()))
-        for lines in attempts:
-            if not self.commit(plan.table, lines):
-                return
-        self.agree([plan], check=check)
-
     def agree(
         self, plans: Sequence[Plan], raised: Collection[str] = (), check: Check | None = None
     ) -> list[str]:
         """Make a table agree with plans for it, whatever it holds; return which chains are gone.
 
-        Rules of ``raised`` tags for a single host address come to stand before all others. Failures
-        as for ``install``.
+        Rules of ``raised`` tags for a single host address come to stand before all others. Each
+        listing is given to ``check``, which may raise ``RulesUntouchedError``: that means that the
+        table is as it was; after any other failure it is not known.
         """
         table = plans[0].table
         refusal = ""
@@ -71,7 +60,7 @@ class Iptables(Tool):
             if check:
                 check(listing)
             lines = batch.plan_agreement(listing, plans, raised)
-            refusal = self.commit(table, lines) if lines else ""
+            refusal = self.commit((table, lines)) if lines else ""
             if not refusal:
                 return batch.find_chains_gone(listing, plans, lines)
         raise RulesUntouchedError(
@@ -84,7 +73,7 @@ class Iptables(Tool):
             done = self.run([*self.save, "-t", table], b"")
         except CniError as error:
             raise RulesUntouchedError(error.code, error.msg, error.details) from error
-        if done.status == _RESOURCE_PROBLEM:
+        if done.status == _RESOURCE_PROBLEM and not self.is_nft_variant():
             self._complain_if_locked()
         if done.status != 0:
             raise RulesUntouchedError(
@@ -118,9 +107,14 @@ class Iptables(Tool):
                 RULES_FAILED, f"{self.restore[0]} cannot work on the {table} table", words_of(done)
             )
 
-    def commit(self, table: str, lines: Sequence[str]) -> str:
-        """Commit a batch; return "" or, when it was refused, what the tool said."""
-        script = "\n".join([f"*{table}", *lines, "COMMIT", ""])
+    def commit(self, *batches: tuple[str, Sequence[str]]) -> str:
+        """Commit a batch, a table and its lines; return "" or, when it was refused, what was said.
+
+        Of several, one after the other in one run, those before the refused one are committed. They
+        are for `is_nft_variant` alone: the legacy variant takes its lock anew for each.
+        """
+        lines = [line for table, some in batches for line in (f"*{table}", *some, "COMMIT")]
+        script = "\n".join([*lines, ""])
         done = self.run(
             [*self.restore, "-w", str(_lock_wait(self.seconds)), "--noflush"],
             script.encode("utf-8", "surrogateescape"),
@@ -129,9 +123,26 @@ class Iptables(Tool):
             return ""
         if done.status < 0:
             raise CniError(RULES_FAILED, f"{self.restore[0]} was ended by signal {-done.status}")
-        if done.status == _RESOURCE_PROBLEM:
+        if done.status == _RESOURCE_PROBLEM and not self.is_nft_variant():
             self._complain_if_locked()
         return words_of(done) or f"exit status {done.status}"
+
+    def is_nft_variant(self) -> bool:
+        """Tell whether rules are kept in nf_tables; a doubt counts as no."""
+        return "nft" in os.path.basename(os.path.realpath(self.save[0]))
+
+    def delete(self, rules: Sequence[RuleHandle], generation: bytes) -> bool:
+        """Delete rules of the nft variant without the tool; tell whether it was done.
+
+        If anything changed since that ``generation``, none of them is deleted.
+        """
+        from mesos_cni_port_mapper.netfilter import ruleset
+
+        try:
+            ruleset.delete_rules(rules, generation)
+        except OSError:
+            return False
+        return True
 
     def _complain_if_locked(self) -> None:
         path = self.environ.get("XTABLES_LOCKFILE", "/run/xtables.lock")
@@ -159,7 +170,6 @@ def find_libiptc(family: int, environ: Mapping[str, str], seconds: float) -> Ipt
     It is beside the frozen plugin, whose directory is next to that of `mesos-cni`; or, installed as
     a wheel, where that put its scripts.
     """
-    import os
     import sys
 
     from mesos_cni_port_mapper.cni.executable import own_directory

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from mesos_cni_port_mapper.linux import process
     from mesos_cni_port_mapper.netfilter.record import Record
+    from mesos_cni_port_mapper.netfilter.ruleset import RuleHandle
 
 
 _BUILT_IN = ("PREROUTING", "INPUT", "OUTPUT", "POSTROUTING")
@@ -45,12 +46,20 @@ class _RehearsedIptables(Iptables):
     tape: list[Batch]
     listings: dict[tuple[str, ...], process.Finished]
 
-    def commit(self, table: str, lines: Sequence[str]) -> str:
+    def commit(self, *batches: tuple[str, Sequence[str]]) -> str:
         # The nft variant tests little more than the spelling.
-        listing = Listing(chains={}, built_in=frozenset())
-        if has_table(self.family, table):
-            listing = self.listing(table)
-        return find_refusal(listing, lines) or super().commit(table, lines)
+        for table, lines in batches:
+            listing = Listing(chains={}, built_in=frozenset())
+            if has_table(self.family, table):
+                listing = self.listing(table)
+            refusal = find_refusal(listing, lines)
+            if refusal:
+                return refusal
+        return super().commit(*batches)
+
+    def delete(self, rules: Sequence[RuleHandle], generation: bytes) -> bool:  # noqa: ARG002
+        """Delete nothing: what does the same by the tool is what is shown."""
+        return False
 
     def run(self, argv: list[str], stdin: bytes) -> process.Finished:
         """Have a batch tested only."""

@@ -4,6 +4,13 @@ from __future__ import annotations
 
 from mesos_cni_port_mapper.cni.errors import RULES_FAILED, CniError
 from mesos_cni_port_mapper.netfilter import changes
+from mesos_cni_port_mapper.netfilter.batch import (
+    find_dissolved,
+    find_emptied,
+    is_as_planned,
+    plan_insertion,
+    plan_removal,
+)
 from mesos_cni_port_mapper.netfilter.outcome import RulesUntouchedError
 from mesos_cni_port_mapper.portmap.attachment import is_of_network, tag_of
 from mesos_cni_port_mapper.portmap.listing import comment_of
@@ -20,11 +27,23 @@ if TYPE_CHECKING:
     from mesos_cni_port_mapper.netfilter.iptables import Iptables
     from mesos_cni_port_mapper.netfilter.ledger import Ledger
     from mesos_cni_port_mapper.netfilter.record import Record
+    from mesos_cni_port_mapper.netfilter.ruleset import Census
     from mesos_cni_port_mapper.portmap.attachment import Attachment
     from mesos_cni_port_mapper.portmap.listing import Listing
+    from mesos_cni_port_mapper.portmap.rule import Plan
+
+    Prepared = tuple[Change, list[str]]
+    """A change, and the lines for iptables-restore that make it."""
 
 
 _PROGRAMS = {IPV4: "iptables", IPV6: "ip6tables"}
+
+
+class Departure(Value):
+    """What an attachment that leaves has in a table, and who else has rules there."""
+
+    plan: Plan
+    census: Census
 
 
 class Tables(Value):
@@ -45,22 +64,106 @@ class Tables(Value):
             self._tools(IPV4)
 
     def apply(self, step: Step) -> None:
-        """Make the tables agree with a step, one by one.
+        """Make the tables agree with a step, without a listing where they are as on record.
 
         ``RulesUntouchedError`` means that none of it happened. What an earlier table holds when a
         later one refuses is the caller's to sweep, as after any other failure.
         """
-        for number, change in enumerate(changes.plan_changes(step)):
+        planned = changes.plan_changes(step)
+        departures = self._look_at_leaving(planned)
+        if self._strike(departures):
+            return
+        touched = False
+        for run in self._in_one_run(self._prepare(planned, departures, step)):
             try:
-                self._change(change, step)
+                if not self._commit(run):
+                    # Of several that are refused the first may be committed.
+                    touched = touched or len(run) > 1
+                    for change, _ in run:
+                        self._agree(change, step)
+                        touched = True
             except RulesUntouchedError as error:
-                if number == 0:
+                if not touched:
                     raise
                 raise CniError(error.code, error.msg, error.details) from error
+            touched = True
 
-    def _change(self, change: Change, step: Step) -> None:
+    def _look_at_leaving(self, planned: Sequence[Change]) -> list[Departure]:
+        """Look at the rules of who leaves; return nothing if they are not as on record."""
+        found = []
+        for change in planned:
+            plan, former = change.plan, change.former
+            if former is None or not self._tools(plan.family).is_nft_variant():
+                return []
+            from mesos_cni_port_mapper.netfilter import ruleset
+
+            try:
+                census = ruleset.take_census(plan.family, plan.table, (plan.tag, *plan.old_tags))
+            except OSError:
+                return []
+            if not is_as_planned(former, census.chains):
+                return []
+            found.append(Departure(plan=former, census=census))
+        return found
+
+    def _strike(self, departures: Sequence[Departure]) -> bool:
+        """Delete the rules of who leaves in one transaction, if others stay in every chain."""
+        if not departures or any(
+            find_emptied(each.plan, each.census.chains) for each in departures
+        ):
+            return False
+        rules = [
+            (each.plan.family, each.plan.table, chain, handle)
+            for each in departures
+            for chain, (_, handles) in each.census.chains.items()
+            for handle in handles
+        ]
+        tools = self._tools(departures[0].plan.family)
+        return tools.delete(rules, departures[0].census.generation)
+
+    def _prepare(
+        self, planned: Sequence[Change], departures: Sequence[Departure], step: Step
+    ) -> list[Prepared]:
+        """Plan what can be planned without a listing; no lines for a change that needs one."""
+        if departures:
+            batches = [
+                plan_removal(each.plan, find_emptied(each.plan, each.census.chains))
+                for each in departures
+            ]
+        else:
+            batches = [
+                plan_insertion(change.plan, self.ledger.known_chains(change.plan))
+                if change.afresh and step.policy != STRICT
+                else []
+                for change in planned
+            ]
+        return list(zip(planned, batches, strict=True))
+
+    def _in_one_run(self, prepared: Sequence[Prepared]) -> list[list[Prepared]]:
+        """Put together what one run of a tool may change without a listing."""
+        runs: list[list[Prepared]] = []
+        for change, lines in prepared:
+            family = change.plan.family
+            last = runs[-1][-1] if runs else None
+            together = last is not None and last[1] and last[0].plan.family == family
+            if together and lines and self._tools(family).is_nft_variant():
+                runs[-1].append((change, lines))
+            else:
+                runs.append([(change, lines)])
+        return runs
+
+    def _commit(self, run: Sequence[Prepared]) -> bool:
+        """Commit what is prepared, and tell whether there was something and it was not refused."""
+        batches = [(change.plan.table, lines) for change, lines in run if lines]
+        if not batches or self._tools(run[0][0].plan.family).commit(*batches):
+            return False
+        for change, lines in run:
+            self.ledger.forget_chains(change.plan, find_dissolved(lines))
+            self.ledger.note_chains(change.plan)
+        return True
+
+    def _agree(self, change: Change, step: Step) -> None:
         plan = change.plan
-        tools = self._tools(plan.family)
 
         def check(listing: Listing) -> None:
             if step.policy in (FAIL, STRICT):
@@ -68,11 +171,9 @@ class Tables(Value):
 
                 refuse_taken(listing, plan, step.known(), strict=step.policy == STRICT)
 
-        if change.afresh and step.policy != STRICT:
-            tools.install(plan, self.ledger.known_chains(plan), check)
-        else:
-            gone = tools.agree([*change.others, plan], step.raised, check)
-            self.ledger.forget_chains(plan, gone)
+        tools = self._tools(plan.family)
+        gone = tools.agree([*change.others, plan], step.raised, check)
+        self.ledger.forget_chains(plan, gone)
         self.ledger.note_chains(plan)
 
     def mark_of(self, attachment: Attachment) -> str:

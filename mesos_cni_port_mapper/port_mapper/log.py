@@ -1,7 +1,8 @@
 """The log that a configuration asks for: one line of JSON a command, in a file or the journal.
 
-``seconds`` says where the time went: ``delegate`` and ``batch`` are the programs that attach and
-the tools that make rules, ``lock`` is what was waited for. What is left of ``total`` is our own.
+``seconds`` says where the time went: ``delegate`` are the programs that attach, ``batch`` the tools
+that make rules, or the kernel where it was asked without one, and ``lock`` is what was waited for.
+What is left of ``total`` is our own.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
 JOURNAL = "journal"
 _TOOLS = """
-iptables-restore iptables-save ip6tables-restore ip6tables-save nft mesos-cni-libiptc
+iptables-restore iptables-save ip6tables-restore ip6tables-save nft mesos-cni-libiptc nf_tables
 """.split()  # noqa: SIM905 - they read better as words
 _PRIORITY_OF_ERRORS, _PRIORITY_OF_THE_REST = "3", "6"
 

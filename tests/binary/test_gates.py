@@ -21,6 +21,7 @@ EXPENSIVE = set(
 LISTENERS = "mesos_cni_port_mapper.netfilter.listeners"
 MODULES = "/run/modules"
 TRACE = "/run/trace"
+STRACE = ("strace", "-ff", "-ttt", "-e", "trace=execve", "-o", TRACE)
 
 
 @pytest.fixture(autouse=True)
@@ -45,7 +46,7 @@ def watched(host: Host) -> Plugin:
 def traced(plugin: Plugin) -> Plugin:
     """Return the plugin whose processes leave a file each with what they executed and when."""
     need("strace")
-    return plugin.wrapped("strace", "-ff", "-ttt", "-e", "trace=execve", "-o", TRACE)
+    return plugin.wrapped(*STRACE)
 
 
 def netconf(count: int, distance: int = 10) -> dict[str, Any]:
@@ -147,18 +148,52 @@ def test_an_add_into_a_chain_in_use_takes_one_restore(
 
 
 @pytest.mark.parametrize("count", [1, 100])
-@pytest.mark.parametrize("last", [True, False])
-def test_a_del_takes_one_listing_and_one_restore(
-    host: Host, plugin: Plugin, traced: Plugin, container: Container, count: int, last: bool
+def test_a_del_takes_no_tool_where_others_stay(
+    host: Host, plugin: Plugin, traced: Plugin, container: Container, count: int
 ) -> None:
-    if not last:
-        add_neighbour(plugin, container)
+    add_neighbour(plugin, container)
     succeeded(plugin.add(container, netconf(count)))
 
     succeeded(traced.delete(container, netconf(count)))
 
-    assert executed(host) == [NAME, NAME, "iptables-save", "iptables-restore", "static"]
-    assert len(host.chain("MESOS-NET") or []) == (0 if last else 1)
+    assert executed(host) == [NAME, NAME, "static"]
+    assert len(host.chain("MESOS-NET") or []) == 1
+
+
+@pytest.mark.parametrize("count", [1, 100])
+def test_the_last_del_takes_one_restore(
+    host: Host, plugin: Plugin, traced: Plugin, container: Container, count: int
+) -> None:
+    succeeded(plugin.add(container, netconf(count)))
+
+    succeeded(traced.delete(container, netconf(count)))
+
+    assert executed(host) == [NAME, NAME, "iptables-restore", "static"]
+    assert host.chain("MESOS-NET") is None
+
+
+def test_a_del_lists_where_the_rules_are_not_in_nf_tables(any_plugin: Plugin) -> None:
+    need("strace")
+    container = any_plugin.host.container("web-1")
+    succeeded(any_plugin.add(container, netconf(1)))
+
+    succeeded(any_plugin.wrapped(*STRACE).delete(container, netconf(1)))
+
+    listed = ["iptables-save"] if any_plugin.host.variant == "legacy" else []
+    assert executed(any_plugin.host) == [NAME, NAME, *listed, "iptables-restore", "static"]
+
+
+def test_the_tables_of_a_family_take_one_restore(
+    host: Host, traced: Plugin, container: Container
+) -> None:
+    local = netconf(1) | {"snat": True, "localhost": True}
+
+    succeeded(traced.add(container, local))
+    assert executed(host) == [NAME, NAME, "static", "iptables-restore"]
+    assert len(host.ruleset(table="raw")) == 3
+
+    succeeded(traced.delete(container, local))
+    assert executed(host) == [NAME, NAME, "iptables-restore", "static"]
 
 
 def test_a_run_of_a_thousand_ports_takes_the_programs_of_one(
@@ -172,7 +207,7 @@ def test_a_run_of_a_thousand_ports_takes_the_programs_of_one(
 
     assert programs[:2] == programs[2:]
     assert programs[0] == [NAME, NAME, "static", "iptables-restore"]
-    assert programs[1] == [NAME, NAME, "iptables-save", "iptables-restore", "static"]
+    assert programs[1] == [NAME, NAME, "iptables-restore", "static"]
 
 
 def test_without_mappings_no_tool_is_run(host: Host, traced: Plugin, container: Container) -> None:

@@ -152,7 +152,11 @@ def test_an_unknown_outcome_is_swept(
 
 
 @pytest.mark.parametrize("body", ["exec sleep 61", "kill -SEGV $$"], ids=["hang", "signal"])
-def test_while_rules_may_remain_the_address_is_kept(scene: Scene, restore: Tool, body: str) -> None:
+def test_while_rules_may_remain_the_address_is_kept(
+    any_host: Host, any_plugin: Plugin, restore: Tool, body: str
+) -> None:
+    # Alone, because where others stay the nft variant's rules are removed without the tool.
+    scene = Scene(any_host, any_plugin, alone=True)
     restore.behave(f'[ $n = 1 ] && real "$@"\n{body}')
     task = scene.task(timeouts={"tools": 0.3})
 
@@ -172,6 +176,18 @@ def test_while_rules_may_remain_the_address_is_kept(scene: Scene, restore: Tool,
     assert snapshot(scene.host) == scene.before
     assert scene.commands == ["ADD", "DEL"]
     assert scene.rules_at_del == list(scene.before.rules)
+
+
+@pytest.mark.parametrize("body", ["exec sleep 61", "kill -SEGV $$"], ids=["hang", "signal"])
+def test_rules_in_nf_tables_are_swept_although_the_tool_is_broken(
+    host: Host, plugin: Plugin, body: str
+) -> None:
+    scene = Scene(host, plugin)
+    Tool(host, "iptables-restore").behave(f'[ $n = 1 ] && real "$@"\n{body}')
+
+    answer = scene.task(timeouts={"tools": 1}).add()
+
+    scene.assert_undone(answer, 103, "iptables-restore")
 
 
 def test_a_takeover_that_fails_leaves_the_owner_its_port(scene: Scene, restore: Tool) -> None:

@@ -121,7 +121,9 @@ def test_signals_do_not_stop_a_del(scene: Scene) -> None:
     assert snapshot(scene.host) == scene.before
 
 
-def test_signals_do_not_stop_a_del_that_removes_rules(scene: Scene) -> None:
+def test_signals_do_not_stop_a_del_that_removes_rules(host: Host, plugin: Plugin) -> None:
+    # The last one in a chain, so that there is something to do for the tool.
+    scene = Scene(host, plugin, alone=True)
     task = scene.task()
     task.attach()
     Tool(scene.host, "iptables-restore").behave(': >/run/reached; sleep 0.4; real "$@"')

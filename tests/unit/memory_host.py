@@ -1,14 +1,15 @@
 """A host in memory: tables, a state directory, and a forwarder for each invocation."""
 
-from collections.abc import Sequence
+import errno
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
 from mesos_cni_port_mapper.cni.errors import CniError
 from mesos_cni_port_mapper.linux import sysctl
-from mesos_cni_port_mapper.netfilter import conntrack, existing
+from mesos_cni_port_mapper.netfilter import conntrack, existing, ruleset
 from mesos_cni_port_mapper.netfilter.backends import BackEnds
 from mesos_cni_port_mapper.netfilter.conntrack import Flush
 from mesos_cni_port_mapper.netfilter.forwarder import Forwarder
@@ -16,6 +17,7 @@ from mesos_cni_port_mapper.netfilter.iptables import Iptables
 from mesos_cni_port_mapper.netfilter.ledger import Ledger
 from mesos_cni_port_mapper.netfilter.nft import Nft
 from mesos_cni_port_mapper.netfilter.record import Record, decode_record
+from mesos_cni_port_mapper.netfilter.ruleset import Census
 from mesos_cni_port_mapper.portmap.listing import Listing
 from mesos_cni_port_mapper.portmap.mapping import PortMapping
 from mesos_cni_port_mapper.portmap.nft_listing import NftListing
@@ -25,9 +27,6 @@ from mesos_cni_port_mapper.portmap.traffic import BACK_ENDS, IPTABLES, TAKEOVER
 from tests.unit.memory_nft import MemoryNft
 from tests.unit.memory_table import MemoryTable, RefusedError, comment_of
 from tests.unit.wishes import attachment, mapping
-
-if TYPE_CHECKING:
-    pass
 
 SPOKEN = {"4 nat": "", "4 raw": "raw ", "6 nat": "v6 "}
 """How the journal names a table; most of it is about one."""
@@ -43,12 +42,25 @@ class TableTools(Iptables):
     tables: dict[tuple[int, str], MemoryTable]
     journal: list[str]
     failures: dict[str, list[CniError]]
+    runs: list[list[str]]
+    nft_variant: bool = False
+
+    def is_nft_variant(self) -> bool:
+        return self.nft_variant
 
     def listing(self, table: str) -> Listing:
         self.journal.append(f"{self._spoken(table)}list")
         return self.tables[self.family, table].listing()
 
-    def commit(self, table: str, lines: Any) -> str:
+    def commit(self, *batches: tuple[str, Sequence[str]]) -> str:
+        self.runs.append([f"{self.family} {table}" for table, _ in batches])
+        for table, lines in batches:
+            refusal = self._commit_one(table, lines)
+            if refusal:
+                return refusal
+        return ""
+
+    def _commit_one(self, table: str, lines: Sequence[str]) -> str:
         spoken = self._spoken(table)
         if self.failures.get(spoken):
             raise self.failures[spoken].pop(0)
@@ -62,6 +74,36 @@ class TableTools(Iptables):
 
     def _spoken(self, table: str) -> str:
         return SPOKEN[f"{self.family} {table}"]
+
+
+class MemoryRuleset:
+    """What is seen of tables in memory without a tool; a rule's handle is its text."""
+
+    def __init__(self, tables: dict[tuple[int, str], MemoryTable], journal: list[str]) -> None:
+        self.tables = tables
+        self.journal = journal
+        self.meanwhile: list[Callable[[], None]] = []
+        """What somebody else does before the next rules are deleted."""
+
+    def take_census(self, family: int, table: str, comments: Sequence[str]) -> Census:
+        chains = {}
+        for name, rules in self.tables[family, table].chains.items():
+            borne = [rule for rule in rules if comment_of(rule).endswith(tuple(comments))]
+            if rules:
+                chains[name] = len(rules), tuple([rule.encode() for rule in borne])
+        return Census(generation=self._generation(), chains=chains)
+
+    def delete_rules(self, rules: Sequence[tuple[int, str, str, bytes]], generation: bytes) -> None:
+        if self.meanwhile:
+            self.meanwhile.pop(0)()
+        if generation != self._generation():
+            raise InterruptedError(errno.ERESTART, "it was changed")
+        for family, table, chain, handle in rules:
+            self.tables[family, table].restore([f"-D {chain} {handle.decode()}"])
+        self.journal.append(f"deleted {len(rules)}")
+
+    def _generation(self) -> bytes:
+        return repr([table.chains for table in self.tables.values()]).encode()
 
 
 class MemoryNftTool(Nft):
@@ -112,12 +154,15 @@ class MemoryHost:
     Nothing here touches the machine: its kernel parameters are files, its flows are not there.
     """
 
-    def __init__(self, directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def __init__(
+        self, directory: Path, monkeypatch: pytest.MonkeyPatch, *, nft_variant: bool = False
+    ) -> None:
         self.directory = directory
         self.ledger = Ledger(directory=f"{directory}/state")
         self.tables = {(family, name): MemoryTable(name, family) for family, name in TABLES}
         self.journal: list[str] = []
         self.failures: dict[str, list[CniError]] = {}
+        self.runs: list[list[str]] = []
         self.flushes: list[Flush] = []
         self.tools: dict[int, Iptables] = {
             family: TableTools(
@@ -129,14 +174,19 @@ class MemoryHost:
                 tables=self.tables,
                 journal=self.journal,
                 failures=self.failures,
+                runs=self.runs,
+                nft_variant=nft_variant,
             )
             for family in (IPV4, IPV6)
         }
+        self.ruleset = MemoryRuleset(self.tables, self.journal)
         self.nft: MemoryNftTool | None = None
         for interface in ("cni0", "cni1"):
             (directory / interface).write_text("0")
         monkeypatch.setattr(sysctl, "_path", lambda interface: f"{directory}/{interface}")
         monkeypatch.setattr(conntrack, "apply", self.flushes.extend)
+        monkeypatch.setattr(ruleset, "take_census", self.ruleset.take_census)
+        monkeypatch.setattr(ruleset, "delete_rules", self.ruleset.delete_rules)
         monkeypatch.setattr(existing, "has_table", lambda *_: True)
         monkeypatch.setattr(existing, "has_legacy_table", lambda *_: False)
 

@@ -1,5 +1,6 @@
 """Rules and records when something is amiss: lost records, missing tools, locks, failures."""
 
+import errno
 import os
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import pytest
 from mesos_cni_port_mapper.cni.errors import RULES_FAILED, CniError
 from mesos_cni_port_mapper.linux.lock import is_held
 from mesos_cni_port_mapper.netfilter.forwarder import Forwarder
+from mesos_cni_port_mapper.netfilter.ledger import Ledger
 from mesos_cni_port_mapper.netfilter.outcome import RulesUntouchedError
 from mesos_cni_port_mapper.portmap.traffic import IPTABLES
 from tests.unit.children import in_child
@@ -15,9 +17,11 @@ from tests.unit.memory_host import MemoryBackEnds, MemoryHost, record
 from tests.unit.wishes import owners
 
 
-@pytest.fixture
-def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> MemoryHost:
-    return MemoryHost(tmp_path, monkeypatch)
+@pytest.fixture(params=["nft", "legacy"])
+def host(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> MemoryHost:
+    return MemoryHost(tmp_path, monkeypatch, nft_variant=request.param == "nft")
 
 
 def test_leaving_finds_rules_that_no_record_tells_of(host: MemoryHost) -> None:
@@ -121,6 +125,25 @@ def test_ports_taken_by_an_add_that_broke_off_go_back_to_their_owner(host: Memor
     with pytest.raises(CniError, match="killed"):
         host.add(record("b", 1))
     host.nat.chains["CHAIN"].clear()  # As the batch may have left it.
+
+    host.delete(record("b", 1))
+
+    assert host.nat.chains["CHAIN"] == before
+    assert host.records == [record("a", 1)]
+
+
+def test_ports_go_back_too_if_just_their_claim_was_not_written(
+    host: MemoryHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "no space left")
+
+    host.add(record("a", 1))
+    before = host.nat.chains["CHAIN"].copy()
+    with monkeypatch.context() as patch, pytest.raises(CniError, match="cannot keep state"):
+        patch.setattr(Ledger, "claim", fail)
+        host.add(record("b", 1))
+    assert host.tags == ["b"]
 
     host.delete(record("b", 1))
 

@@ -13,9 +13,11 @@ from tests.unit.memory_host import MemoryHost, record, record_of
 from tests.unit.wishes import mapping
 
 
-@pytest.fixture
-def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> MemoryHost:
-    return MemoryHost(tmp_path, monkeypatch)
+@pytest.fixture(params=["nft", "legacy"])
+def host(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> MemoryHost:
+    return MemoryHost(tmp_path, monkeypatch, nft_variant=request.param == "nft")
 
 
 def specific(container_id: str, port: int, *others: int) -> Record:

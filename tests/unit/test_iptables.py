@@ -25,10 +25,6 @@ INSERTION = batch.plan_insertion(PLAN, ["CHAIN"])
 FIRST = batch.plan_insertion(PLAN, [])
 
 
-def accept(listing: Listing) -> None:
-    """Have nothing against a listing."""
-
-
 @pytest.fixture
 def fake(tmp_path: Path) -> FakeTools:
     return FakeTools(tmp_path)
@@ -38,54 +34,47 @@ def restored(*lines: str, table: str = NAT) -> list[str]:
     return ["restore -w 5 --noflush", f"*{table}", *lines, "COMMIT"]
 
 
+def test_a_batch_is_one_run_of_the_tool(fake: FakeTools) -> None:
+    assert in_child(lambda: fake.tools().commit((NAT, FIRST))) == ""
+
+    assert fake.log == restored(*FIRST)
+
+
+def test_batches_for_several_tables_are_one_run_too(fake: FakeTools) -> None:
+    assert in_child(lambda: fake.tools().commit((RAW, ["-N A"]), (NAT, ["-N B"]))) == ""
+
+    assert fake.log == [*restored("-N A", table=RAW), "*nat", "-N B", "COMMIT"]
+
+
+@pytest.mark.parametrize("status", [1, 4])
+def test_a_batch_that_is_refused_is_told_in_the_tool_s_words(fake: FakeTools, status: int) -> None:
+    fake.statuses(status)
+
+    assert in_child(lambda: fake.tools().commit((NAT, FIRST))) == "line 2 failed"
+
+
 @pytest.mark.parametrize(
-    ("expected", "statuses", "log"),
-    [
-        pytest.param(True, [0], restored(*INSERTION), id="the chain is there as expected"),
-        pytest.param(False, [0], restored(*FIRST), id="the chain is not there as expected"),
-        pytest.param(
-            True,
-            [1, 0],
-            [*restored(*INSERTION), *restored(*FIRST)],
-            id="the chain is gone",
-        ),
-        pytest.param(
-            True,
-            [1, 2, 0],
-            [
-                *restored(*INSERTION),
-                *restored(*FIRST),
-                "save -t nat",
-                *restored(*batch.plan_agreement(MemoryTable().listing(), [PLAN])),
-            ],
-            id="the chain is there and its jumps are not",
-        ),
-        pytest.param(
-            False,
-            [1, 0],
-            [
-                *restored(*FIRST),
-                "save -t nat",
-                *restored(*batch.plan_agreement(MemoryTable().listing(), [PLAN])),
-            ],
-            id="the chain is there against expectation",
-        ),
-        pytest.param(
-            True,
-            [4, 0],
-            [*restored(*INSERTION), *restored(*FIRST)],
-            id="the tool blames a resource and nobody holds its lock",
-        ),
-    ],
+    ("program", "is_nft"), [("xtables-nft-multi", True), ("xtables-legacy-multi", False)]
 )
-def test_rules_are_put_in_where(
-    fake: FakeTools, expected: bool, statuses: list[int], log: list[str]
+def test_the_variant_is_known_by_the_program_that_a_link_leads_to(
+    fake: FakeTools, program: str, is_nft: bool
 ) -> None:
-    fake.statuses(*statuses)
+    save = fake.directory / "iptables-save"
+    save.rename(fake.directory / program)
+    save.symlink_to(program)
 
-    in_child(lambda: fake.tools().install(PLAN, ["CHAIN"] if expected else [], accept))
+    assert fake.tools().is_nft_variant() == is_nft
 
-    assert fake.log == log
+
+def test_the_nft_variant_has_no_lock_that_could_be_held(fake: FakeTools) -> None:
+    save = fake.directory / "iptables-save"
+    save.rename(fake.directory / "xtables-nft-multi")
+    save.symlink_to("xtables-nft-multi")
+    fake.statuses(4)
+    file = lock.acquire(f"{fake.directory}/xtables.lock", 1)
+
+    assert in_child(lambda: fake.tools().commit((NAT, FIRST))) == "line 2 failed"
+    os.close(file)
 
 
 def test_a_table_that_agrees_is_listed_and_left_alone(fake: FakeTools) -> None:
@@ -155,7 +144,7 @@ def test_a_lock_that_is_held_asks_to_try_again_and_names_the_holder(fake: FakeTo
     file = lock.acquire(f"{fake.directory}/xtables.lock", 1)
     command = Path("/proc/self/comm").read_text().strip()
 
-    told = failure_of(lambda: fake.tools().install(PLAN, ["CHAIN"], accept))
+    told = failure_of(lambda: fake.tools().commit((NAT, INSERTION)))
 
     os.close(file)
     assert told == (
@@ -173,7 +162,7 @@ def test_a_lock_that_is_held_asks_to_try_again_and_names_the_holder(fake: FakeTo
 def test_the_tool_waits_shorter_for_a_lock_than_we_for_the_tool(
     fake: FakeTools, seconds: float, wait: int
 ) -> None:
-    in_child(lambda: fake.tools(seconds).install(PLAN, [], accept))
+    in_child(lambda: fake.tools(seconds).commit((NAT, FIRST)))
 
     assert fake.log[0] == f"restore -w {wait} --noflush"
 
@@ -181,7 +170,7 @@ def test_the_tool_waits_shorter_for_a_lock_than_we_for_the_tool(
 def test_a_tool_that_hangs_leaves_open_what_it_did(fake: FakeTools) -> None:
     fake.restore(f"echo $$ >{fake.directory}/pid; sleep 60")
 
-    assert failure_of(lambda: fake.tools(0.2).install(PLAN, [], accept)) == (
+    assert failure_of(lambda: fake.tools(0.2).commit((NAT, FIRST))) == (
         "CniError",
         103,
         f"{fake.directory}/iptables-restore did not finish in 0.2 s and was killed",
@@ -193,7 +182,7 @@ def test_a_tool_that_hangs_leaves_open_what_it_did(fake: FakeTools) -> None:
 def test_a_tool_that_is_ended_by_a_signal_leaves_open_what_it_did(fake: FakeTools) -> None:
     fake.restore("kill -SEGV $$")
 
-    assert failure_of(lambda: fake.tools().install(PLAN, [], accept)) == (
+    assert failure_of(lambda: fake.tools().commit((NAT, FIRST))) == (
         "CniError",
         103,
         f"{fake.directory}/iptables-restore was ended by signal 11",
@@ -251,7 +240,7 @@ def test_a_tool_that_was_removed_meanwhile_touches_nothing(fake: FakeTools) -> N
     tools = fake.tools()
     (fake.directory / "iptables-restore").unlink()
 
-    assert failure_of(lambda: tools.install(PLAN, [], accept)) == (
+    assert failure_of(lambda: tools.commit((NAT, FIRST))) == (
         "RulesUntouchedError",
         103,
         f"cannot run {fake.directory}/iptables-restore",
@@ -264,7 +253,7 @@ def test_a_tool_inherits_what_it_should_keep(fake: FakeTools) -> None:
 
     def work() -> None:
         file = os.open(fake.directory / "statuses", os.O_RDONLY | os.O_CLOEXEC)
-        fake.tools().but(keep=(file,)).install(PLAN, [], accept)
+        fake.tools().but(keep=(file,)).commit((NAT, FIRST))
 
     in_child(work)
     assert str(fake.directory / "statuses") in (fake.directory / "open").read_text().splitlines()
@@ -316,12 +305,10 @@ def test_another_table_is_listed_and_changed_by_its_name(fake: FakeTools) -> Non
     guard = plan_of(table=RAW, LO=(plan_guard(tag()),))
     table = MemoryTable(RAW)
     fake.holds(table)
-    fake.statuses(1, 0)
 
-    in_child(lambda: fake.tools().install(guard, [], accept))
+    in_child(lambda: fake.tools().agree([guard]))
 
     assert fake.log == [
-        *restored(*batch.plan_insertion(guard, []), table=RAW),
         "save -t raw",
         *restored(*batch.plan_agreement(table.listing(), [guard]), table=RAW),
     ]
@@ -353,11 +340,9 @@ def test_a_listing_that_is_objected_to_changes_nothing(fake: FakeTools) -> None:
     def object_to(listing: Listing) -> None:
         raise RulesUntouchedError(105, f"{len(listing.chains)} chains")
 
-    fake.statuses(1, 0)
-
-    assert failure_of(lambda: fake.tools().install(PLAN, [], object_to))[:3] == (
+    assert failure_of(lambda: fake.tools().agree([PLAN], check=object_to))[:3] == (
         "RulesUntouchedError",
         105,
         "4 chains",
     )
-    assert fake.log == [*restored(*FIRST), "save -t nat"]
+    assert fake.log == ["save -t nat"]

@@ -134,7 +134,7 @@ def found(program: Path, family: int = IPV4, seconds: float = 10) -> Iptables:
 def test_the_program_beside_the_plugin_stands_in_for_the_tools(program: Path, family: int) -> None:
     tools = found(program, family)
 
-    assert in_child(lambda: (tools.listing(NAT), tools.commit(NAT, ["-N CHAIN"]))[1]) == ""
+    assert in_child(lambda: (tools.listing(NAT), tools.commit((NAT, ["-N CHAIN"])))[1]) == ""
 
     assert (program.parents[1] / "log").read_text().splitlines() == [
         f"save {family} -w 5 -t nat",

@@ -16,9 +16,11 @@ from tests.unit.memory_table import MemoryTable
 from tests.unit.wishes import owners
 
 
-@pytest.fixture
-def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> MemoryHost:
-    return MemoryHost(tmp_path, monkeypatch)
+@pytest.fixture(params=["nft", "legacy"])
+def host(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> MemoryHost:
+    return MemoryHost(tmp_path, monkeypatch, nft_variant=request.param == "nft")
 
 
 def restore(host: MemoryHost) -> Restored:
