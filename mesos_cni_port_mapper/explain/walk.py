@@ -25,7 +25,6 @@ from mesos_cni_port_mapper.explain.model import (
 )
 from mesos_cni_port_mapper.explain.packet import Packet, Surroundings, Tri, is_address
 
-_DEEPEST = 32
 _ODD = (ValueError, TypeError, KeyError, AttributeError, IndexError)
 """What reading a rule may raise that no tool has printed so far: it is not known, and no more."""
 
@@ -81,11 +80,11 @@ class Walk:
 
 @dataclass(frozen=True, slots=True)
 class _Way:
-    """How the packet came to where it is."""
+    """How the packet came to where it is, and by which chains."""
 
     doubts: tuple[str, ...] = ()
     shadow: Rule | None = None
-    depth: int = 0
+    chains: tuple[str, ...] = ()
 
     @property
     def is_sure(self) -> bool:
@@ -108,8 +107,10 @@ class _Walker:
     def follow(self, chain: str, way: _Way) -> Rule | None:
         """Go through a chain and return the rule that decided, in whose shadow the rest is."""
         self._found.entered.setdefault(chain, way.shadow)
-        if way.depth > _DEEPEST:
+        if chain in way.chains:
+            # The kernel takes no rules that lead in a circle; two of them would be endless ways.
             return None
+        way = replace(way, chains=(*way.chains, chain))
         decided: Rule | None = None
         left: Rule | None = None
         for rule in self._found.table.chains.get(chain, ()):
@@ -137,7 +138,7 @@ class _Walker:
             unknown = Unknown(f"jump to {effect.chain}, which is no chain here")
             self._found.events.append(Event(rule, unknown, (*way.doubts, rule.text), way.shadow))
             return None, None
-        inner = self.follow(effect.chain, replace(way, depth=way.depth + 1))
+        inner = self.follow(effect.chain, way)
         return inner, rule if effect.stays else None
 
     def _ask(self, rule: Rule) -> tuple[Effect | None, tuple[str, ...]]:

@@ -209,6 +209,18 @@ def test_a_loop_of_chains_ends() -> None:
     assert journey.translation is None
 
 
+def test_many_ways_round_a_loop_are_one() -> None:
+    doubled = [
+        f"-A {here} -m mark --mark {mark} -j {there}"
+        for here, there in ("AB", "BA", "BB")
+        for mark in (1, 2, 3)
+    ]
+
+    journey = send(table("nat", "-A PREROUTING -j A", *doubled))
+
+    assert journey.translation is None
+
+
 def test_hooks_are_passed_in_the_kernels_order() -> None:
     nothing = table("nat", f"-A PREROUTING {WEB}", "-A POSTROUTING -d 10.1.0.2/32 -j MASQUERADE")
     filtered = table("filter", "-A FORWARD -d 10.1.0.2/32 -o br1 -p tcp --dport 80 -j DROP")
