@@ -18,6 +18,7 @@ from pathlib import Path
 from mesos_cni_port_mapper.linux import syscalls
 
 _ESCAPED = re.compile(r"\\([0-7]{3})")
+_BLANK = re.compile(r"[ \t\n\\]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,9 +31,15 @@ class Mount:
     peer_group: int | None
 
 
-def parse_mountinfo(text: str) -> list[Mount]:
-    """Read a mount table; a later mount at the same target covers an earlier one."""
-    return [_parse_line(line) for line in text.splitlines()]
+def find_mounts(table: str, path: str) -> list[Mount]:
+    """Read from a mount table what is mounted at a path, and what that is mounted on.
+
+    Whatever else there is, thousands on some hosts, is passed over.
+    """
+    lines = table.splitlines()
+    word = f" {_escape(path)} "
+    parents = tuple(f"{line.split(' ', 2)[1]} " for line in lines if word in line)
+    return [_parse_line(line) for line in lines if word in line or line.startswith(parents)]
 
 
 def is_mount_point(mounts: list[Mount], path: str) -> bool:
@@ -50,10 +57,11 @@ def is_shared_alone(mounts: list[Mount], path: str) -> bool:
     return not any(parent.peer_group == root.peer_group for parent in parents)
 
 
-def read_mounts() -> list[Mount]:
-    """Return the mounts that this process sees."""
+def read_mounts(path: str) -> list[Mount]:
+    """Return what this process sees mounted at a path, and what that is mounted on."""
     # The kernel escapes blanks and backslashes; other bytes are as they are in the path.
-    return parse_mountinfo(Path("/proc/self/mountinfo").read_text(errors="surrogateescape"))
+    table = Path("/proc/self/mountinfo").read_text(errors="surrogateescape")
+    return find_mounts(table, path)
 
 
 @contextmanager
@@ -74,7 +82,7 @@ def exclusive(root: Path) -> Iterator[None]:
 def ensure_shared(root: Path) -> None:
     """Have the root be a shared mount with no peers on this machine but its own."""
     path = os.fspath(root)
-    mounts = read_mounts()
+    mounts = read_mounts(path)
     if is_shared_alone(mounts, path):
         return
     if not is_mount_point(mounts, path):
@@ -90,7 +98,7 @@ def release(root: Path) -> None:
     has its parent's device.
     """
     path = os.fspath(root)
-    if any(root.iterdir()) or not is_mount_point(read_mounts(), path):
+    if any(root.iterdir()) or not is_mount_point(read_mounts(path), path):
         return
     if root.stat().st_dev != root.parent.stat().st_dev:
         return
@@ -126,6 +134,10 @@ def _parse_line(line: str) -> Mount:
     number, parent, _, _, target, _, *options = before.split(" ")
     groups = [int(option[7:]) for option in options if option.startswith("shared:")]
     return Mount(int(number), int(parent), _unescape(target), groups[0] if groups else None)
+
+
+def _escape(text: str) -> str:
+    return _BLANK.sub(lambda match: f"\\{ord(match[0]):03o}", text)
 
 
 def _unescape(text: str) -> str:

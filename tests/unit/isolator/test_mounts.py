@@ -4,10 +4,10 @@ from pathlib import Path
 from mesos_cni_port_mapper.isolator.counters import FIELDS, sum_counters
 from mesos_cni_port_mapper.isolator.mounts import (
     Mount,
+    find_mounts,
     is_mount_point,
     is_namespace,
     is_shared_alone,
-    parse_mountinfo,
     read_mounts,
 )
 
@@ -19,25 +19,35 @@ TABLE = """\
 43 30 0:25 /d /run/d rw master:5 propagate_from:1 - tmpfs tmpfs rw
 44 43 0:25 /e /run/d rw - tmpfs tmpfs rw
 """
-MOUNTS = parse_mountinfo(TABLE)
 
 
-def test_a_mount_table_is_read() -> None:
-    assert MOUNTS[1] == Mount(30, 22, "/run", 5)
-    assert MOUNTS[2] == Mount(41, 30, "/run/a b", 9)
-    assert MOUNTS[4] == Mount(43, 30, "/run/d", None)
+def is_alone(path: str) -> bool:
+    return is_shared_alone(find_mounts(TABLE, path), path)
+
+
+def test_of_a_mount_table_is_read_what_is_at_a_path_and_what_that_is_on() -> None:
+    run = Mount(30, 22, "/run", 5)
+
+    assert find_mounts(TABLE, "/run") == [Mount(22, 1, "/", 1), run]
+    assert find_mounts(TABLE, "/run/a b") == [run, Mount(41, 30, "/run/a b", 9)]
+    stacked = [Mount(43, 30, "/run/d", None), Mount(44, 43, "/run/d", None)]
+    assert find_mounts(TABLE, "/run/d") == [run, *stacked]
+    assert find_mounts(TABLE, "/nowhere") == []
 
 
 def test_a_root_must_be_shared_and_not_with_what_it_is_in() -> None:
-    assert is_shared_alone(MOUNTS, "/run/a b")
-    assert not is_shared_alone(MOUNTS, "/run/c")
-    assert not is_shared_alone(MOUNTS, "/run/d")
-    assert not is_shared_alone(MOUNTS, "/run/e")
-    assert (is_mount_point(MOUNTS, "/run/d"), is_mount_point(MOUNTS, "/run/e")) == (True, False)
+    assert is_alone("/run/a b")
+    assert not is_alone("/run/c")
+    assert not is_alone("/run/d")
+    assert not is_alone("/run/e")
+    # What was mounted from there is not what is mounted there.
+    assert [
+        is_mount_point(find_mounts(TABLE, path), path) for path in ("/run/d", "/run/e", "/c")
+    ] == [True, False, False]
 
 
 def test_this_machines_table_can_be_read() -> None:
-    assert is_mount_point(read_mounts(), "/")
+    assert is_mount_point(read_mounts("/"), "/")
 
 
 def test_a_namespaces_handle_is_told_from_a_file_and_a_link(tmp_path: Path) -> None:
