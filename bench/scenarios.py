@@ -48,8 +48,8 @@ _NATIVE = tuple(
     replace(item, work=f"{item.work}, nftables", backend=NFTABLES) for item in _EXPECTATIONS
 )
 
-# What portmap does unless told otherwise, done by both, is what the expectations are held to as well:
-# it masquerades, and serves the host's own 127.0.0.1.
+# What portmap does unless told otherwise, done by both: it masquerades and serves the host's own
+# 127.0.0.1. The expectations hold for that too.
 _ALL_OPTIONS = ("snat", "localhost")
 _LIKE = tuple(
     replace(item, work=f"{item.work}, snat, local", options=_ALL_OPTIONS) for item in _EXPECTATIONS
