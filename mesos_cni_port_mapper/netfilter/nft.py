@@ -13,10 +13,11 @@ from mesos_cni_port_mapper.portmap.nft_table import NAME, table_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from typing import Any
 
     from mesos_cni_port_mapper.portmap.nft_listing import NftListing
+    from mesos_cni_port_mapper.portmap.registers import PackedElement
 
 
 class Nft(Tool):
@@ -74,6 +75,19 @@ class Nft(Tool):
             raise RulesUntouchedError(
                 RULES_FAILED, f"{self.program} did not print table {table_of(family)}", str(error)
             ) from error
+
+    def delete(self, elements: Mapping[int, Sequence[PackedElement]]) -> bool:
+        """Delete elements of our tables, by family, without the tool; tell whether it was done.
+
+        If one of them has another value, none is deleted.
+        """
+        from mesos_cni_port_mapper.netfilter import ruleset
+
+        try:
+            ruleset.delete_elements(NAME, elements)
+        except OSError:
+            return False
+        return True
 
     def commit(self, lines: Sequence[str]) -> str:
         """Commit a batch; return "" or, when it was refused, what the tool said."""

@@ -67,12 +67,24 @@ class NfTables(Value):
         """Make the tables agree, without a look where it can be; return families of those gone."""
         dissolved = [side.family for side in sides if self._is_last(side)]
         if not any(self._is_doubtful(side, side.family in dissolved) for side in sides):
+            if not dissolved and self._strike(sides):
+                return []
             lines = [
                 line for side in sides for line in self._expected(side, side.family in dissolved)
             ]
             if not lines or not self.nft.commit(lines):
                 return dissolved
         return self._agree(sides, policy)
+
+    def _strike(self, sides: Sequence[Side]) -> bool:
+        """Delete the elements of who leaves in one transaction; tell whether that was all."""
+        if any(side.after for side in sides):
+            return False
+        from mesos_cni_port_mapper.portmap.registers import pack_elements
+
+        # Who has a chain of its own has elements that lead there, which cannot be packed.
+        packed = {side.family: pack_elements(nft_script.find_going(side.before)) for side in sides}
+        return all(packed.values()) and self.nft.delete(packed)
 
     def _is_last(self, side: Side) -> bool:
         """Tell whether nobody on record has anything in a table any more."""

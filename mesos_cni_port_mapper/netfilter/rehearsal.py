@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from mesos_cni_port_mapper.linux import process
     from mesos_cni_port_mapper.netfilter.record import Record
     from mesos_cni_port_mapper.netfilter.ruleset import RuleHandle
+    from mesos_cni_port_mapper.portmap.registers import PackedElement
 
 
 _BUILT_IN = ("PREROUTING", "INPUT", "OUTPUT", "POSTROUTING")
@@ -76,6 +77,10 @@ class _RehearsedIptables(Iptables):
 class _RehearsedNft(Nft):
     tape: list[Batch]
     listings: dict[tuple[str, ...], process.Finished]
+
+    def delete(self, elements: Mapping[int, Sequence[PackedElement]]) -> bool:  # noqa: ARG002
+        """Delete nothing: what does the same by the tool is what is shown."""
+        return False
 
     def run(self, argv: list[str], stdin: bytes) -> process.Finished:
         """Have a batch checked only."""

@@ -38,8 +38,7 @@ def plan_dissolution(family: int) -> list[str]:
 
 def plan_transition(family: int, before: Sequence[Content], after: Sequence[Content]) -> list[str]:
     """Replace contents by others, refused unless what goes is as it was or is gone already."""
-    # An ADD that broke off leaves two records of its attachment, with much in common.
-    going = list(dict.fromkeys([element for content in before for element in content.elements]))
+    going = find_going(before)
     if going and after:
         stays = {element for content in after for element in content.elements}
         going = [element for element in going if element not in stays]
@@ -54,6 +53,12 @@ def plan_transition(family: int, before: Sequence[Content], after: Sequence[Cont
         *_add(family, [element for content in after for element in content.elements]),
         *[line for each in left for line in _remove_chain(family, chain_of(each))],
     ]
+
+
+def find_going(before: Sequence[Content]) -> list[Element]:
+    """Return the elements of contents, each once."""
+    # An ADD that broke off leaves two records of its attachment, with much in common.
+    return list(dict.fromkeys([element for content in before for element in content.elements]))
 
 
 def plan_exchange(

@@ -68,6 +68,17 @@ def netconf(count: int, distance: int = 10) -> dict[str, Any]:
     }
 
 
+def beside(document: dict[str, Any]) -> dict[str, Any]:
+    """Return a configuration like another's, for a container with other ports and address."""
+    ports = document["args"]["org.apache.mesos"]["network_info"]["port_mappings"]
+    moved = [each | {"host_port": each["host_port"] + 1} for each in ports]
+    ipam = {"type": "static", "addresses": [{"address": "192.168.7.3/24"}]}
+    return document | {
+        "delegate": document["delegate"] | {"ipam": ipam},
+        "args": {"org.apache.mesos": {"network_info": {"port_mappings": moved}}},
+    }
+
+
 def succeeded(answer: Answer) -> Answer:
     assert (answer.status, answer.stderr) == (0, "")
     return answer
@@ -170,6 +181,23 @@ def test_the_last_del_takes_one_restore(
 
     assert executed(host) == [NAME, NAME, "iptables-restore", "static"]
     assert host.chain("MESOS-NET") is None
+
+
+def test_a_del_of_elements_takes_no_tool_where_others_stay(
+    host: Host, plugin: Plugin, traced: Plugin, container: Container
+) -> None:
+    native = netconf(3) | {"backend": "nftables", "snat": True, "localhost": True}
+    succeeded(plugin.add(container, native, container_id="neighbour"))
+    before = host.nftables()
+    succeeded(plugin.add(container, beside(native)))
+
+    succeeded(traced.delete(container, beside(native)))
+
+    assert executed(host) == [NAME, NAME, "static"]
+    assert host.nftables() == before
+    succeeded(traced.delete(container, native, container_id="neighbour"))
+    assert executed(host) == [NAME, NAME, "nft", "static"]
+    assert host.nftables() == []
 
 
 def test_a_del_lists_where_the_rules_are_not_in_nf_tables(any_plugin: Plugin) -> None:

@@ -33,7 +33,7 @@ try:
 except OSError as error:
     print(error.errno)
 """
-ERESTART, ENOENT = 85, 2
+ERESTART, ENOENT, EEXIST = 85, 2, 17
 TAG = "container_id: web-1 network: net ifname: eth0"
 
 
@@ -64,6 +64,110 @@ def rule(port: int, comment: str = TAG) -> str:
         f'-A X -p tcp -m tcp --dport {port} -m comment --comment "{comment}" '
         "-j DNAT --to-destination 192.0.2.1:80"
     )
+
+
+TABLE = "mesos-cni-port-mapper"
+ELEMENTS = """
+import json, sys
+from mesos_cni_port_mapper.netfilter.ruleset import delete_elements
+from mesos_cni_port_mapper.portmap.elements import Element
+from mesos_cni_port_mapper.portmap.registers import pack_elements
+elements = {
+    int(family): pack_elements([Element(container=c, key=k, value=v) for c, k, v in some])
+    for family, some in json.loads(sys.stdin.read()).items()
+}
+try:
+    delete_elements("mesos-cni-port-mapper", elements)
+except OSError as error:
+    print(error.errno)
+"""
+DECLARED = "".join(
+    f"""
+add table {word} {TABLE}
+add map {word} {TABLE} any {{ type inet_proto . inet_service : {kind} . inet_service; counter; }}
+add map {word} {TABLE} any-owners {{ type inet_proto . inet_service : ipv6_addr; }}
+add set {word} {TABLE} hidden24 {{ type {kind} . {kind}; }}
+"""
+    for word, kind in (("ip", "ipv4_addr"), ("ip6", "ipv6_addr"))
+)
+OWNER, OTHER = "2001:db8::a", "2001:db8::b"
+
+
+def owned(port: int, address: str = "192.0.2.1", owner: str = OWNER) -> list[list[str]]:
+    """Return the elements of a port: container, key and value."""
+    key = f"tcp . {port}"
+    return [["any", key, f"{address} . 80"], ["any-owners", key, owner]]
+
+
+def declare(host: Host, elements: dict[int, list[list[str]]]) -> None:
+    lines = [
+        f"add element {word} {TABLE} {container} {{ {key}{f' : {value}' if value else ''} }}"
+        for family, word in ((4, "ip"), (6, "ip6"))
+        for container, key, value in elements.get(family, ())
+    ]
+    host.run(["nft", "-f", "-"], "\n".join([DECLARED, *lines, ""]).encode())
+
+
+def delete_elements(host: Host, elements: dict[int, list[list[str]]]) -> int:
+    """Delete elements and return the errno, 0 for success."""
+    done = host.run(
+        [sys.executable, "-c", ELEMENTS], json.dumps(elements).encode(), env=ENVIRONMENT
+    )
+    return int(done.text or 0)
+
+
+def keys(host: Host, container: str, word: str = "ip") -> int:
+    """Return how many elements a set or map has."""
+    listed = json.loads(host.run(["nft", "-j", "list", "table", word, TABLE]).text)
+    (found,) = [
+        each[kind].get("elem", [])
+        for each in listed["nftables"]
+        for kind in ("map", "set")
+        if kind in each and each[kind]["name"] == container
+    ]
+    return len(found)
+
+
+def test_elements_of_both_families_are_deleted_together(host: Host) -> None:
+    hidden = ["hidden24", "192.0.2.0 . 192.0.2.1", ""]
+    going = {4: [*owned(8080), *owned(9090), hidden], 6: owned(8080, "2001:db8::1")}
+    declare(host, {4: [*going[4], *owned(1, owner=OTHER)], 6: going[6]})
+
+    assert delete_elements(host, going) == 0
+
+    assert [keys(host, name) for name in ("any", "any-owners", "hidden24")] == [1, 1, 0]
+    assert [keys(host, name, "ip6") for name in ("any", "any-owners")] == [0, 0]
+
+
+def test_elements_that_are_gone_already_are_no_obstacle(host: Host) -> None:
+    declare(host, {4: owned(8080)})
+
+    assert delete_elements(host, {4: [*owned(8080), *owned(9090)]}) == 0
+
+    assert keys(host, "any") == keys(host, "any-owners") == 0
+
+
+@pytest.mark.parametrize("theirs", [owned(9090, owner=OTHER), owned(9090, "192.0.2.9")])
+def test_no_element_is_deleted_if_one_is_another_s(host: Host, theirs: list[list[str]]) -> None:
+    declare(host, {4: [*owned(8080), *theirs]})
+
+    assert delete_elements(host, {4: [*owned(8080), *owned(9090)]}) == EEXIST
+
+    assert keys(host, "any") == keys(host, "any-owners") == 2
+
+
+def test_without_the_table_no_element_is_deleted_and_none_is_made(host: Host) -> None:
+    assert delete_elements(host, {4: owned(8080)}) == ENOENT
+    assert host.run(["nft", "list", "tables"]).text == ""
+
+
+def test_more_elements_than_a_message_holds_are_deleted(host: Host) -> None:
+    many = [owned(port)[1] for port in range(1, 2001)]
+    declare(host, {4: [*many, *owned(9999, owner=OTHER)]})
+
+    assert delete_elements(host, {4: many}) == 0
+
+    assert keys(host, "any-owners") == 1
 
 
 def test_rules_are_counted_chain_by_chain(host: Host) -> None:

@@ -1,7 +1,7 @@
 """A host in memory: tables, a state directory, and a forwarder for each invocation."""
 
 import errno
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from mesos_cni_port_mapper.portmap.listing import Listing
 from mesos_cni_port_mapper.portmap.mapping import PortMapping
 from mesos_cni_port_mapper.portmap.nft_listing import NftListing
 from mesos_cni_port_mapper.portmap.plan import TABLES
+from mesos_cni_port_mapper.portmap.registers import PackedElement
 from mesos_cni_port_mapper.portmap.rule import IPV4, IPV6, NAT
 from mesos_cni_port_mapper.portmap.traffic import BACK_ENDS, IPTABLES, TAKEOVER
 from tests.unit.memory_nft import MemoryNft
@@ -120,6 +121,16 @@ class MemoryNftTool(Nft):
     def listing(self, family: int) -> NftListing | None:
         self.journal.append(f"nft {family} list")
         return self.memory.listing(family)
+
+    def delete(self, elements: Mapping[int, Sequence[PackedElement]]) -> bool:
+        if self.failures or self.deaths:
+            return False
+        try:
+            self.memory.delete(elements)
+        except RefusedError:
+            return False
+        self.journal.append("nft deleted")
+        return True
 
     def commit(self, lines: Sequence[str]) -> str:
         if self.failures:

@@ -9,7 +9,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from mesos_cni_port_mapper.portmap.elements import Element
 from mesos_cni_port_mapper.portmap.nft_listing import Held, NftListing
+from mesos_cni_port_mapper.portmap.registers import PackedElement, pack_elements
 from tests.unit.memory_table import RefusedError
 
 FAMILIES = {"ip": 4, "ip6": 6}
@@ -73,6 +75,21 @@ class MemoryNft:
             except RefusedError as refusal:
                 self.tables = before
                 raise RefusedError(f"{line}: {refusal}") from None
+
+    def delete(self, elements: Mapping[int, Sequence[PackedElement]]) -> None:
+        """Delete elements that are as they should be or gone, or raise and delete none."""
+        found = []
+        for family, some in elements.items():
+            containers = _known(self.tables, family).containers
+            for each in some:
+                held = {pack(key): key for key in _known(containers, each.container).elements}
+                key = held.get(each.key)
+                if key is not None:
+                    found.append((containers[each.container].elements, key))
+                    if pack(found[-1][0][key].value) != each.value:
+                        raise RefusedError(f"{key} has another value")
+        for present, key in found:
+            del present[key]
 
     def listing(self, family: int) -> NftListing | None:
         """Return a table as it is listed, or nothing where there is none."""
@@ -163,6 +180,12 @@ class MemoryNft:
                 key = next((each for each in container.elements if _overlap(each, start)), key)
             if container.elements.pop(key, None) is None:
                 raise RefusedError("no such element")
+
+
+def pack(text: str) -> bytes:
+    """Return a key or a value as the kernel has it."""
+    (packed,) = pack_elements([Element(container="any", key=text)])
+    return packed.key
 
 
 def _known(things: Mapping[Any, Any], name: Any) -> Any:
