@@ -28,6 +28,15 @@ class UnknownContainerError(HarnessError):
         super().__init__(f"there is no container {container_id!r}")
 
 
+class LostMonitorError(HarnessError):
+    """A monitor was killed before the command ran, or before it had begun."""
+
+    def __init__(self, container_id: str) -> None:
+        super().__init__(
+            f"the monitor of {container_id!r} ended without a word; `recover` puts things in order"
+        )
+
+
 def one_line(error: BaseException) -> str:
     """Return an error's words on one line, never none."""
     if isinstance(error, OSError) and error.strerror:

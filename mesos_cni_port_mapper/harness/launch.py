@@ -20,7 +20,7 @@ from typing import NoReturn
 from mesos_cni_port_mapper.cni import codec
 from mesos_cni_port_mapper.harness import containers, state
 from mesos_cni_port_mapper.harness.descriptors import no_input
-from mesos_cni_port_mapper.harness.errors import HarnessError, UsageError
+from mesos_cni_port_mapper.harness.errors import HarnessError, LostMonitorError, UsageError
 from mesos_cni_port_mapper.harness.identity import open_running
 from mesos_cni_port_mapper.harness.isolation import Options, encode_options, request_of
 from mesos_cni_port_mapper.harness.monitor import (
@@ -60,10 +60,7 @@ class Launch:
         while b"\n" not in self._words:
             data = os.read(self.report, _REPORT_LIMIT)
             if not data:
-                raise HarnessError(
-                    f"the monitor of {self.directory.container_id!r} ended without a word; "
-                    "`recover` puts things in order"
-                )
+                raise LostMonitorError(self.directory.container_id)
             self._words += data
         message = codec.decode(self._words)
         if "error" in message:

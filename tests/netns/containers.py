@@ -98,9 +98,9 @@ class Tool:
             "MESOS_RUNTIME_DIR": RUNTIME,
         }
 
-    def kill(self, pid: int) -> None:
+    def kill(self, pid: int, number: int = 9) -> None:
         """Kill a process of the host by its own count, with no chance to tidy up."""
-        self.host.run(["kill", "-9", str(pid)])
+        self.host.run(["kill", f"-{int(number)}", str(pid)])
 
     def containers(self) -> list[str]:
         """Return the names in the state directory."""

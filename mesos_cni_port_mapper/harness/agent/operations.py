@@ -17,7 +17,11 @@ from mesos_cni_port_mapper.harness import containers, signalling, state
 from mesos_cni_port_mapper.harness.agent.census import Census, take_census
 from mesos_cni_port_mapper.harness.agent.errors import Conflict, Missing
 from mesos_cni_port_mapper.harness.containers import EXITED, LOST, RUNNING, STARTING, Container
-from mesos_cni_port_mapper.harness.errors import HarnessError, UnknownContainerError
+from mesos_cni_port_mapper.harness.errors import (
+    HarnessError,
+    LostMonitorError,
+    UnknownContainerError,
+)
 from mesos_cni_port_mapper.harness.launch import Launch
 from mesos_cni_port_mapper.harness.spec import Spec, encode_spec
 from mesos_cni_port_mapper.harness.state import Directory
@@ -81,14 +85,22 @@ class Operations:
             await self._check_parent(spec.parent)
         began = time.monotonic()
         try:
-            started = await self._ask(lambda: self.launches.launch(spec))
-            await _started(started)
+            await self._start(spec)
         except HarnessError as error:
             self.watcher.launched(time.monotonic() - began, failed=True)
             await self._reconsider(error, spec.container_id)
             raise
         self.watcher.launched(time.monotonic() - began, failed=False)
         return True
+
+    async def _start(self, spec: Spec) -> None:
+        try:
+            await _started(await self._ask(lambda: self.launches.launch(spec)))
+        except LostMonitorError:
+            if await self.read(lambda: self._known(spec.container_id)) is not None:
+                raise
+            # The keeper it was handed to was killed before it looked at it. There will be another.
+            await _started(await self._ask(lambda: self.launches.launch(spec)))
 
     async def kill(self, container_id: str, number: int) -> None:
         """Send a signal to a container; one that is being launched is given up."""
