@@ -48,6 +48,12 @@ def number_of(address: str) -> tuple[int, int]:
     return family, int.from_bytes(packed, "big")
 
 
+def packed(address: str) -> bytes:
+    """Return an address as packets have it, an IPv4 one as four bytes however it is spelt."""
+    family, number = number_of(address)
+    return number.to_bytes(BITS[family] // 8, "big")
+
+
 def text_of(family: int, number: int) -> str:
     """Return the one spelling of an address that the reference plugins use (RFC 5952)."""
     # The C library would end these in the dotted form of IPv4.

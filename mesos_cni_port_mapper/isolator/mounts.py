@@ -36,7 +36,8 @@ def find_mounts(table: str, path: str) -> list[Mount]:
 
     Whatever else there is, thousands on some hosts, is passed over.
     """
-    lines = table.splitlines()
+    # Not ``splitlines``, to which a path may hold what ends a line.
+    lines = table.split("\n")
     word = f" {_escape(path)} "
     parents = tuple(f"{line.split(' ', 2)[1]} " for line in lines if word in line)
     return [_parse_line(line) for line in lines if word in line or line.startswith(parents)]

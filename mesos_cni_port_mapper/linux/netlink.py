@@ -31,6 +31,9 @@ INET = {4: 2, 6: 10}
 
 _REQUEST, _ACKNOWLEDGE = 0x1, 0x4
 _ERROR, _DONE = 2, 3
+NETFILTER_HEADER = 4
+"""Bytes before the attributes of netfilter's answers."""
+
 _KIND = 0x3FFF
 _HEADER = 16
 _RECEIVE = 1 << 16
@@ -49,6 +52,14 @@ def encode_attribute(kind: int, value: bytes) -> bytes:
     """Return an attribute, filled up to where the next may begin."""
     length = 4 + len(value)
     return _short(length) + _short(kind) + value + bytes(-length % 4)
+
+
+def encode_netfilter_header(family: int = 0, resource: int = 0) -> bytes:
+    """Return what a message of netfilter begins with: ``struct nfgenmsg`` (nfnetlink.h).
+
+    ``family`` 0 is none in particular.
+    """
+    return bytes((INET.get(family, 0), 0)) + resource.to_bytes(2, "big")
 
 
 def encode_message(kind: int, flags: int, sequence: int, body: bytes) -> bytes:

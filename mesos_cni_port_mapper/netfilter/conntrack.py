@@ -19,18 +19,20 @@ import errno
 import os
 import sys
 
-from mesos_cni_port_mapper.cni.address import BITS, number_of
+from mesos_cni_port_mapper.cni.address import packed
 from mesos_cni_port_mapper.linux import files
 from mesos_cni_port_mapper.linux.netlink import (
     DUMP,
-    INET,
     NESTED,
     NETFILTER,
+    NETFILTER_HEADER,
     Netlink,
     decode_attributes,
     encode_attribute,
+    encode_netfilter_header,
     local_addresses,
 )
+from mesos_cni_port_mapper.portmap.mapping import PROTOCOL_NUMBERS
 from mesos_cni_port_mapper.value import Value
 
 TYPE_CHECKING = False
@@ -46,7 +48,6 @@ if TYPE_CHECKING:
 ORIGINAL, REPLY = 1, 2
 """Which of an entry's two tuples is looked at, and the number of its attribute."""
 
-_PROTOCOLS = {"tcp": 6, "udp": 17, "sctp": 132}
 _FILTERED = ("tcp", "udp")
 """Protocols whose ports the kernel's filter compares."""
 
@@ -59,7 +60,6 @@ _PORT_ATTRIBUTES = {ORIGINAL: _DESTINATION_PORT, REPLY: _SOURCE_PORT}
 _IP_FLAGS = {ORIGINAL: 1 << 1, REPLY: 1 << 0}
 _PORT_FLAGS = {ORIGINAL: 1 << 5, REPLY: 1 << 4}
 _PROTO_FLAG = 1 << 3
-_FAMILY_HEADER = 4
 
 _COUNT = "/proc/sys/net/netfilter/nf_conntrack_count"
 _GUESS = 1000
@@ -127,7 +127,7 @@ def plan_targets(flushes: Iterable[Flush], own: Mapping[int, set[bytes]]) -> dic
     for flush in flushes:
         if not (flush.port if flush.direction == ORIGINAL else flush.address):
             raise ValueError(f"{flush!r} says too little: others' entries would go")
-        addresses = {_packed(flush.address)} if flush.address else own[flush.family]
+        addresses = {packed(flush.address)} if flush.address else own[flush.family]
         if not addresses:
             continue
         targets = groups.setdefault((flush.family, flush.protocol), {})
@@ -166,7 +166,7 @@ def encode_selection(
         flags |= _IP_FLAGS[direction]
         ip = encode_attribute(_IP_ATTRIBUTES[family, direction], address)
         parts += encode_attribute(_TUPLE_IP | NESTED, ip)
-    proto = encode_attribute(_PROTO_NUMBER, bytes((_PROTOCOLS[protocol],)))
+    proto = encode_attribute(_PROTO_NUMBER, bytes((PROTOCOL_NUMBERS[protocol],)))
     if port:
         flags |= _PORT_FLAGS[direction]
         proto += encode_attribute(_PORT_ATTRIBUTES[direction], port.to_bytes(2, "big"))
@@ -174,7 +174,7 @@ def encode_selection(
     # Within the filter a direction has the number of its tuple too.
     compared = encode_attribute(direction, flags.to_bytes(4, sys.byteorder))
     return (
-        _encode_family(family)
+        encode_netfilter_header(family)
         + encode_attribute(direction | NESTED, parts)
         + encode_attribute(_FILTER | NESTED, compared)
     )
@@ -186,7 +186,7 @@ def encode_deletion(family: int, entry: Mapping[int, bytes]) -> bytes:
     for kind in (_ZONE, _ID):
         if kind in entry:
             named += encode_attribute(kind, entry[kind])
-    return _encode_family(family) + named
+    return encode_netfilter_header(family) + named
 
 
 def is_target(family: int, protocol: str, targets: Targets, entry: Mapping[int, bytes]) -> bool:
@@ -195,7 +195,7 @@ def is_target(family: int, protocol: str, targets: Targets, entry: Mapping[int, 
         parts = decode_attributes(entry[direction])
         proto = decode_attributes(parts[_TUPLE_PROTO])
         # A kernel that does not know the filter sends everything.
-        if proto[_PROTO_NUMBER][0] != _PROTOCOLS[protocol]:
+        if proto[_PROTO_NUMBER][0] != PROTOCOL_NUMBERS[protocol]:
             return False
         port = int.from_bytes(proto.get(_PORT_ATTRIBUTES[direction], b""), "big")
         address = decode_attributes(parts[_TUPLE_IP]).get(_IP_ATTRIBUTES[family, direction])
@@ -210,7 +210,7 @@ def _forget_one_by_one(netlink: Netlink, family: int, protocol: str, targets: Ta
     selection = encode_selection(family, protocol, port=_only_port(targets))
     found = []
     for answer in netlink.ask(_GET, selection, DUMP):
-        entry = decode_attributes(answer[_FAMILY_HEADER:])
+        entry = decode_attributes(answer[NETFILTER_HEADER:])
         if is_target(family, protocol, targets, entry):
             found.append((_DELETE, encode_deletion(family, entry)))
     for outcome in netlink.tell(found):
@@ -234,12 +234,3 @@ def _count_entries() -> int | None:
     """Return how many entries there are, or nothing where the kernel does not say."""
     text = files.read(_COUNT)
     return None if text is None else int(text)
-
-
-def _packed(address: str) -> bytes:
-    family, number = number_of(address)
-    return number.to_bytes(BITS[family] // 8, "big")
-
-
-def _encode_family(family: int) -> bytes:
-    return bytes((INET[family], 0, 0, 0))

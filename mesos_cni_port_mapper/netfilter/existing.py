@@ -9,12 +9,16 @@ from __future__ import annotations
 import errno
 
 from mesos_cni_port_mapper.linux import files
-from mesos_cni_port_mapper.linux.netlink import INET, NETFILTER, Netlink, encode_attribute
+from mesos_cni_port_mapper.linux.netlink import (
+    NETFILTER,
+    Netlink,
+    encode_attribute,
+    encode_netfilter_header,
+)
 
 _LEGACY = {4: "/proc/net/ip_tables_names", 6: "/proc/net/ip6_tables_names"}
 _GET_TABLE = 0xA01
 _TABLE_NAME = 1
-_HEADER = 4
 _ABSENT = (errno.ENOENT, errno.EINVAL, errno.EOPNOTSUPP, errno.EPROTONOSUPPORT)
 """No such table, and no nf_tables in this kernel."""
 
@@ -26,8 +30,8 @@ def has_table(family: int, table: str) -> bool:
 
 def has_nft_table(family: int, table: str) -> bool:
     """Tell whether nf_tables has a table of that name."""
-    header = bytes((INET[family],)) + bytes(_HEADER - 1)
-    request = header + encode_attribute(_TABLE_NAME, table.encode() + b"\0")
+    name = encode_attribute(_TABLE_NAME, table.encode() + b"\0")
+    request = encode_netfilter_header(family) + name
     try:
         with Netlink(NETFILTER) as netlink:
             return any(True for _ in netlink.ask(_GET_TABLE, request))

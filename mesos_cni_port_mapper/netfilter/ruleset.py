@@ -11,12 +11,13 @@ import time
 
 from mesos_cni_port_mapper.linux.netlink import (
     DUMP,
-    INET,
     NESTED,
     NETFILTER,
+    NETFILTER_HEADER,
     Netlink,
     decode_attributes,
     encode_attribute,
+    encode_netfilter_header,
 )
 from mesos_cni_port_mapper.linux.process import note_wait
 from mesos_cni_port_mapper.value import Value
@@ -48,7 +49,6 @@ _KEY, _VALUE, _BYTES = 1, 2, 1
 _TOGETHER = 500
 """How many elements are in one message: an attribute has at most 64 KiB."""
 
-_HEADER = 4
 _BEGINNING = 3 * 4 + 2 * 128 + 8
 """An answer begins with the table's name, the chain's and the handle, which fit in here."""
 
@@ -73,12 +73,12 @@ def take_census(family: int, table: str, comments: Sequence[str]) -> Census:
     chains: dict[str, Count] = {}
     with Netlink(NETFILTER) as netlink:
         generation = b"".join(
-            decode_attributes(answer[_HEADER:])[_GENERATION]
-            for answer in netlink.ask(_GET_GENERATION, _header(0))
+            decode_attributes(answer[NETFILTER_HEADER:])[_GENERATION]
+            for answer in netlink.ask(_GET_GENERATION, encode_netfilter_header())
         )
-        request = _header(INET[family]) + _name(_TABLE, table)
+        request = encode_netfilter_header(family) + _name(_TABLE, table)
         for answer in netlink.ask(_GET_RULE, request, DUMP):
-            rule = decode_attributes(answer[_HEADER : _HEADER + _BEGINNING])
+            rule = decode_attributes(answer[NETFILTER_HEADER : NETFILTER_HEADER + _BEGINNING])
             chain = rule[_CHAIN].rstrip(b"\0").decode("utf-8", "surrogateescape")
             count, handles = chains.get(chain, (0, ()))
             if any(each in answer for each in sought):
@@ -95,7 +95,7 @@ def delete_rules(rules: Sequence[RuleHandle], generation: bytes) -> None:
     requests = []
     for family, table, chain, handle in rules:
         names = _name(_TABLE, table) + _name(_CHAIN, chain)
-        body = _header(INET[family]) + names + encode_attribute(_HANDLE, handle)
+        body = encode_netfilter_header(family) + names + encode_attribute(_HANDLE, handle)
         requests.append((_DELETE_RULE, body))
     _transact(requests, encode_attribute(_BATCH_GENERATION, generation))
 
@@ -107,7 +107,7 @@ def delete_elements(table: str, elements: Mapping[int, Sequence[PackedElement]])
     is there or gone.
     """
     requests = [
-        (kind, _header(INET[family]) + _name(_TABLE, table) + listed)
+        (kind, encode_netfilter_header(family) + _name(_TABLE, table) + listed)
         for kind in (_NEW_ELEMENTS, _DELETE_ELEMENTS)
         for family, some in elements.items()
         for listed in _list_elements(some)
@@ -132,7 +132,7 @@ def _data(kind: int, data: bytes) -> bytes:
 
 
 def _transact(requests: Sequence[tuple[int, bytes]], condition: bytes = b"") -> None:
-    subsystem = _header(0, _SUBSYSTEM)
+    subsystem = encode_netfilter_header(resource=_SUBSYSTEM)
     messages = [(_BATCH_BEGIN, subsystem + condition), *requests, (_BATCH_END, subsystem)]
     begun = time.monotonic()
     try:
@@ -140,11 +140,6 @@ def _transact(requests: Sequence[tuple[int, bytes]], condition: bytes = b"") -> 
             netlink.transact(messages)
     finally:
         note_wait(NF_TABLES, time.monotonic() - begun)
-
-
-def _header(family: int, subsystem: int = 0) -> bytes:
-    """Return ``struct nfgenmsg``: a family, a version, and a number in the order of the network."""
-    return bytes((family, 0)) + subsystem.to_bytes(2, "big")
 
 
 def _name(kind: int, name: str) -> bytes:

@@ -11,7 +11,10 @@ if TYPE_CHECKING:
 
     Port = tuple[str, int, int, str]
 
-PROTOCOLS = ("tcp", "udp", "sctp")
+PROTOCOL_NUMBERS = {"tcp": 6, "udp": 17, "sctp": 132}
+"""The protocols that have ports, as packets have them."""
+
+PROTOCOLS = tuple(PROTOCOL_NUMBERS)
 HIGHEST_PORT = 65535
 ANY = {4: "0.0.0.0", 6: "::"}  # noqa: S104 - nothing is bound to them
 """How the addresses of one family together are written as a host address."""

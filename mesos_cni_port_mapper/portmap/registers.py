@@ -6,8 +6,9 @@ two, in the order of the network (nf_tables.h, ``NFT_REG32_SIZE``).
 
 from __future__ import annotations
 
-from mesos_cni_port_mapper.cni.address import BITS, number_of
+from mesos_cni_port_mapper.cni.address import packed
 from mesos_cni_port_mapper.portmap.elements import EXCLUDED, ODD, RUNS
+from mesos_cni_port_mapper.portmap.mapping import PROTOCOL_NUMBERS
 from mesos_cni_port_mapper.value import Value
 
 TYPE_CHECKING = False
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
 
     from mesos_cni_port_mapper.portmap.elements import Element
 
-_PROTOCOLS = {"tcp": 6, "udp": 17, "sctp": 132}
 _REGISTER = 4
 
 
@@ -30,13 +30,13 @@ class PackedElement(Value):
 
 def pack_elements(elements: Iterable[Element]) -> list[PackedElement]:
     """Return elements as bytes; none at all if one is an interval, a device's name or a verdict."""
-    packed = []
+    found = []
     for each in elements:
         if RUNS in each.container or ODD in each.container or EXCLUDED in each.container:
             return []
         key, value = _pack(each.key), _pack(each.value)
-        packed.append(PackedElement(container=each.container, key=key, value=value))
-    return packed
+        found.append(PackedElement(container=each.container, key=key, value=value))
+    return found
 
 
 def _pack(text: str) -> bytes:
@@ -44,12 +44,11 @@ def _pack(text: str) -> bytes:
 
 
 def _encode(part: str) -> bytes:
-    if part in _PROTOCOLS:
-        return bytes((_PROTOCOLS[part],))
+    if part in PROTOCOL_NUMBERS:
+        return bytes((PROTOCOL_NUMBERS[part],))
     if part.isdigit():
         return int(part).to_bytes(2, "big")
-    family, number = number_of(part)
-    return number.to_bytes(BITS[family] // 8, "big")
+    return packed(part)
 
 
 def _fill(data: bytes) -> bytes:

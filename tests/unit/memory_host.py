@@ -24,7 +24,7 @@ from mesos_cni_port_mapper.portmap.nft_listing import NftListing
 from mesos_cni_port_mapper.portmap.plan import TABLES
 from mesos_cni_port_mapper.portmap.registers import PackedElement
 from mesos_cni_port_mapper.portmap.rule import IPV4, IPV6, NAT
-from mesos_cni_port_mapper.portmap.traffic import BACK_ENDS, IPTABLES, TAKEOVER
+from mesos_cni_port_mapper.portmap.traffic import BACK_ENDS, IPTABLES, TAKEOVER, Traffic
 from tests.unit.memory_nft import MemoryNft
 from tests.unit.memory_table import MemoryTable, RefusedError, comment_of
 from tests.unit.wishes import attachment, mapping
@@ -267,6 +267,28 @@ def tags_in(table: MemoryTable) -> list[str]:
         for rule in rules
         if comment_of(rule)
     ]
+
+
+def is_pristine(host: MemoryHost) -> bool:
+    """Tell whether the tables of iptables are as if nobody had been there."""
+    return all(
+        table.chains == MemoryTable(table.name, table.family).chains
+        for table in host.tables.values()
+    )
+
+
+def dual(container_id: str, *ports: int) -> Record:
+    """Return what is on record for a container with ports in both families."""
+    number = ord(container_id[0])
+    addresses = (f"192.0.2.{number}/24", f"2001:db8::{number}/64")
+    return record(container_id, *ports, addresses=addresses)
+
+
+def local(container_id: str, *ports: int, interface: str = "cni0") -> Record:
+    """Return what is on record for a container with rules in every table."""
+    return dual(container_id, *ports).but(
+        traffic=Traffic(localhost=True), local_interface=interface
+    )
 
 
 def record_of(container_id: str, *mappings: PortMapping, **fields: Any) -> Record:

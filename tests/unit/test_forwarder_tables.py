@@ -10,9 +10,7 @@ from mesos_cni_port_mapper.netfilter.outcome import RulesUntouchedError
 from mesos_cni_port_mapper.netfilter.record import Record
 from mesos_cni_port_mapper.portmap.listing import parse_listing
 from mesos_cni_port_mapper.portmap.rule import IPV4, IPV6, NAT, RAW
-from mesos_cni_port_mapper.portmap.traffic import Traffic
-from tests.unit.memory_host import MemoryHost, record, record_of, tags_in
-from tests.unit.memory_table import MemoryTable
+from tests.unit.memory_host import MemoryHost, dual, is_pristine, local, record, record_of, tags_in
 from tests.unit.wishes import mapping, owners
 
 
@@ -23,29 +21,10 @@ def host(
     return MemoryHost(tmp_path, monkeypatch, nft_variant=request.param == "nft")
 
 
-def dual(container_id: str, *ports: int) -> Record:
-    number = ord(container_id[0])
-    addresses = (f"192.0.2.{number}/24", f"2001:db8::{number}/64")
-    return record(container_id, *ports, addresses=addresses)
-
-
-def local(container_id: str, *ports: int, interface: str = "cni0") -> Record:
-    return dual(container_id, *ports).but(
-        traffic=Traffic(localhost=True), local_interface=interface
-    )
-
-
 def tags(host: MemoryHost) -> dict[str, set[str]]:
     """Return whose rules there are in which table."""
     names = {(IPV4, RAW): "raw", (IPV4, NAT): "v4", (IPV6, NAT): "v6"}
     return {names[key]: set(tags_in(table)) for key, table in host.tables.items()}
-
-
-def is_pristine(host: MemoryHost) -> bool:
-    return all(
-        table.chains == MemoryTable(table.name, table.family).chains
-        for table in host.tables.values()
-    )
 
 
 def test_only_the_tables_in_use_are_changed_the_guard_s_first(host: MemoryHost) -> None:

@@ -18,6 +18,7 @@ TABLE = """\
 42 30 0:25 /c /run/c rw shared:5 - tmpfs tmpfs rw
 43 30 0:25 /d /run/d rw master:5 propagate_from:1 - tmpfs tmpfs rw
 44 43 0:25 /e /run/d rw - tmpfs tmpfs rw
+45 30 0:25 /f /run/f\u2028f rw shared:7 - tmpfs tmpfs rw
 """
 
 
@@ -32,6 +33,7 @@ def test_of_a_mount_table_is_read_what_is_at_a_path_and_what_that_is_on() -> Non
     assert find_mounts(TABLE, "/run/a b") == [run, Mount(41, 30, "/run/a b", 9)]
     stacked = [Mount(43, 30, "/run/d", None), Mount(44, 43, "/run/d", None)]
     assert find_mounts(TABLE, "/run/d") == [run, *stacked]
+    assert find_mounts(TABLE, "/run/f\u2028f") == [run, Mount(45, 30, "/run/f\u2028f", 7)]
     assert find_mounts(TABLE, "/nowhere") == []
 
 
