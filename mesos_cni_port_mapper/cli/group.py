@@ -102,7 +102,7 @@ class _Group:
         _stop(self._launches[:1])
         for each in reversed(self._launches):
             with contextlib.suppress(UnknownContainerError):
-                container = containers.look_at(each.directory)
+                container = containers.glance_at(each.directory)
                 if container.ending and container.ending.detached:
                     signalling.forget(each.directory)
                 elif container.ending:
@@ -119,7 +119,7 @@ def _stop(launches: Sequence[Launch]) -> None:
     """End containers, all at the same time."""
     for each in launches:
         with contextlib.suppress(HarnessError):
-            signalling.send(containers.look_at(each.directory), signal.SIGTERM)
+            signalling.send(containers.glance_at(each.directory), signal.SIGTERM)
     deadline = time.monotonic() + _GRACE
     for each in launches:
         with contextlib.suppress(HarnessError):
@@ -128,7 +128,7 @@ def _stop(launches: Sequence[Launch]) -> None:
 
 def _status(ended: Launch) -> int:
     with contextlib.suppress(HarnessError):
-        ending = containers.look_at(ended.directory).ending
+        ending = containers.glance_at(ended.directory).ending
         if ending and ending.status is not None:
             return ending.status
     return 1

@@ -31,7 +31,7 @@ def command(flags: Flags, signal_name: str | None, grace: float, container_id: s
     number = signalling.parse_signal(signal_name, "--signal") if signal_name is not None else 0
     directory = state.directory_of(flags.runtime_dir, checked)
     if number:
-        signalling.send(containers.look_at(directory), number)
+        signalling.send(containers.glance_at(directory), number)
         return
     try:
         ending = signalling.stop(directory, grace).ending

@@ -13,7 +13,7 @@ import click
 from mesos_cni_port_mapper.cli.flags import Command, Flags, OneSpelling
 from mesos_cni_port_mapper.cli.request import Request, plan_run
 from mesos_cni_port_mapper.harness import containers, output, signalling, terminal
-from mesos_cni_port_mapper.harness.containers import Container
+from mesos_cni_port_mapper.harness.containers import Glance
 from mesos_cni_port_mapper.harness.docker_plan import NETWORK_MODES
 from mesos_cni_port_mapper.harness.errors import HarnessError, UnknownContainerError, UsageError
 from mesos_cni_port_mapper.harness.launch import Launch, launch
@@ -133,7 +133,7 @@ class _Front:
     def __init__(self, started: Launch) -> None:
         self._started = started
         self._directory = started.directory
-        self._container: Container | None = None
+        self._container: Glance | None = None
         self._early: list[int] = []
         forwarded = set(_FORWARDED)
         if started.terminal:
@@ -170,7 +170,7 @@ class _Front:
     def _await(self) -> None:
         """Wait until it runs, and let it have what came too late to keep it from that."""
         self._started.result()
-        self._container = containers.look_at(self._directory)
+        self._container = containers.glance_at(self._directory)
         for number in self._early:
             self._send(number)
 
@@ -210,7 +210,7 @@ class _Front:
 def _last_word(started: Launch) -> int:
     """Return a container's exit status, and forget it if nothing is left to be done."""
     try:
-        ended = containers.look_at(started.directory)
+        ended = containers.glance_at(started.directory)
     except UnknownContainerError:
         return 1  # Somebody else has cleaned it up already.
     if ended.ending is None:

@@ -159,7 +159,7 @@ def _open_namespaces(directory: Directory, container_id: str | None) -> list[int
     """Open the namespaces of another container that this one is to enter."""
     if container_id is None:
         return []
-    joined = containers.look_at(Directory(directory.path.with_name(container_id)))
+    joined = containers.glance_at(Directory(directory.path.with_name(container_id)))
     pidfd = open_running(joined.init) if joined.init else None
     if pidfd is None or joined.init is None:
         raise HarnessError(f"container {container_id!r} has ended")

@@ -34,29 +34,31 @@ class Ending:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Container:
-    """A container as its directory shows it at one moment.
+class Glance:
+    """What a container does at one moment, which is all that somebody needs who ends it.
 
     ``state`` is one of: starting; running; stopping, that is ended and being detached; exited; and
     lost, when there is neither a monitor to tell how it ended nor a record of it: `recover` helps.
     """
 
-    spec: Spec
+    container_id: str
     state: str
     monitored: bool
+    init: Identity | None
+    ending: Ending | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Container(Glance):
+    """All that a container's directory shows of it at one moment."""
+
+    spec: Spec
     created: float
     settings: Mapping[str, Any]
     monitor: Identity | None
-    init: Identity | None
     started: float | None
     network_infos: Sequence[Mapping[str, Any]]
     environment: Mapping[str, str]
-    ending: Ending | None
-
-    @property
-    def container_id(self) -> str:
-        """Return the container's ID."""
-        return self.spec.container_id
 
     @property
     def pid(self) -> int | None:
@@ -93,39 +95,52 @@ def list_containers(runtime_dir: str) -> tuple[list[Container], list[str]]:
     return found, problems
 
 
-def look_at(directory: Directory) -> Container:
-    """Read a container's directory."""
+def glance_at(directory: Directory) -> Glance:
+    """See what a container does, without its specification and its networks."""
     # The lock before the records: what a monitor writes last is there when it is gone.
     monitored = state.is_locked(directory)
+    init = _identity(directory, state.INIT)
+    init_runs = init is not None and is_running(init)
+    attached = directory.has(state.ATTACHED)
+    ending = _ending(directory)
+    if not ending:
+        monitored = monitored or state.is_locked(directory)  # Taken over since?
+        if not directory.path.exists():
+            raise UnknownContainerError(directory.container_id)
+    return Glance(
+        container_id=directory.container_id,
+        state=state_of(
+            monitored=monitored, init_runs=init_runs, attached=attached, ended=ending is not None
+        ),
+        monitored=monitored,
+        init=init,
+        ending=ending,
+    )
+
+
+def look_at(directory: Directory) -> Container:
+    """Read a container's directory."""
+    seen = glance_at(directory)
     document = directory.read(state.SPEC)
     if document is None:
         if not directory.path.exists():
             raise UnknownContainerError(directory.container_id)
         raise HarnessError(f"{directory.file(state.SPEC)} is missing")
-    spec = _spec(directory, document)
-    init = _identity(directory, state.INIT)
-    init_runs = init is not None and is_running(init)
-    attached = directory.read(state.ATTACHED)
-    ending = _ending(directory)
-    if not monitored and not ending and state.is_locked(directory):
-        monitored = True  # Taken over since.
+    # One that was being attached when we glanced has no networks so far.
+    attached = (directory.read(state.ATTACHED) if seen.state != STARTING else None) or {}
     return Container(
-        spec=spec,
-        state=state_of(
-            monitored=monitored,
-            init_runs=init_runs,
-            attached=attached is not None,
-            ended=ending is not None,
-        ),
-        monitored=monitored,
+        container_id=seen.container_id,
+        state=seen.state,
+        monitored=seen.monitored,
+        init=seen.init,
+        ending=seen.ending,
+        spec=_spec(directory, document),
         created=document.get("created", 0.0),
         settings=document.get("settings") or {},
         monitor=_identity(directory, state.MONITOR),
-        init=init,
-        started=attached.get("started") if attached else None,
-        network_infos=(attached or {}).get("network_infos") or (),
-        environment=(attached or {}).get("environment") or {},
-        ending=ending,
+        started=attached.get("started"),
+        network_infos=attached.get("network_infos") or (),
+        environment=attached.get("environment") or {},
     )
 
 

@@ -171,7 +171,7 @@ class DockerMonitor:
                 self._check()
             return
         with contextlib.suppress(HarnessError):
-            signalling.send(containers.look_at(self._directory), number)
+            signalling.send(containers.glance_at(self._directory), number)
 
 
 def _open_engine(spec: Spec) -> Engine:

@@ -36,8 +36,8 @@ class Isolator(Protocol):
         """Decide what namespaces the container gets."""
         ...
 
-    async def isolate(self, container_id: str, pid: int) -> None:
-        """Attach the namespaces of a process to the container's networks."""
+    async def isolate(self, container_id: str, pid: int) -> tuple[NetworkInfo, ...]:
+        """Attach the namespaces of a process; return the networks with the addresses there."""
         ...
 
     def networks(self) -> Catalogue:

@@ -18,7 +18,7 @@ from mesos_cni_port_mapper.cni import codec
 from mesos_cni_port_mapper.harness.birth import Cradle
 from mesos_cni_port_mapper.harness.descriptors import no_input, receive
 from mesos_cni_port_mapper.harness.errors import HarnessError
-from mesos_cni_port_mapper.harness.isolation import Options
+from mesos_cni_port_mapper.harness.isolation import Isolator, Options, open_isolator
 from mesos_cni_port_mapper.harness.launch import admit
 from mesos_cni_port_mapper.harness.monitor import (
     Monitor,
@@ -48,6 +48,7 @@ class Keeper:
         self._channel = channel
         self._parent = parent
         self._options = options
+        self._isolator: Isolator | None = None
         self._monitors: set[Monitor] = set()
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -65,6 +66,12 @@ class Keeper:
         self._channel.close()
         while self._tasks:
             await asyncio.wait(self._tasks)
+
+    def _open_isolator(self) -> Isolator:
+        """Return the one for all containers, once there could be one."""
+        if self._isolator is None:
+            self._isolator = open_isolator(self._options)
+        return self._isolator
 
     def _terminate(self) -> None:
         for monitor in self._monitors:
@@ -102,7 +109,7 @@ class Keeper:
                 report=report,
                 stdin=no_input(),
             )
-            monitor = Monitor(post, self._parent)
+            monitor = Monitor(post, self._parent, self._open_isolator)
             self._monitors.add(monitor)
             try:
                 await monitor.run()

@@ -45,6 +45,7 @@ from mesos_cni_port_mapper.harness.spec import Spec
 from mesos_cni_port_mapper.harness.state import Directory
 from mesos_cni_port_mapper.harness.waiting import ended
 from mesos_cni_port_mapper.isolator.children import perform
+from mesos_cni_port_mapper.isolator.network_info import NetworkInfo
 from mesos_cni_port_mapper.linux import signals, syscalls
 
 _INTERRUPTED = "interrupted while it was being attached"
@@ -70,9 +71,10 @@ class Post:
 class Monitor:
     """One container's monitor. Its inits are children of ``parent``."""
 
-    def __init__(self, post: Post, parent: Parent) -> None:
+    def __init__(self, post: Post, parent: Parent, open_isolator: Callable[[], Isolator]) -> None:
         self._post = post
         self._parent = parent
+        self._open_isolator = open_isolator
         self._directory = post.directory
         self._spec = post.spec
         self._init = 0
@@ -98,7 +100,7 @@ class Monitor:
 
     async def _launch(self) -> int:
         spec = self._spec
-        isolator = open_isolator(self._post.options)
+        isolator = self._open_isolator()
         preparation = isolator.prepare(request_of(spec))
         # What it refuses to prepare is perhaps another's of the same ID, and not ours to detach.
         self._isolator = isolator
@@ -107,8 +109,7 @@ class Monitor:
         )
         with contextlib.closing(channel):
             await expect(channel, "ready")
-            await self._isolate(isolator, channel)
-            infos = encode_status(isolator.status(spec.container_id)) or host_status()
+            infos = encode_status(await self._isolate(isolator, channel)) or host_status()
             address = first_address(infos)
             environment = dict(preparation.environment)
             if address:
@@ -124,13 +125,13 @@ class Monitor:
             channel.send(codec.encode({"environment": environment}))
             return await expect(channel, "started")
 
-    async def _isolate(self, isolator: Isolator, channel: socket.socket) -> None:
+    async def _isolate(self, isolator: Isolator, channel: socket.socket) -> tuple[NetworkInfo, ...]:
         """Attach the container, unless its init, which should only wait, ends meanwhile."""
         work = asyncio.ensure_future(isolator.isolate(self._spec.container_id, self._init))
         loop = asyncio.get_running_loop()
         loop.add_reader(channel, work.cancel)
         try:
-            await work
+            return await work
         except (Exception, asyncio.CancelledError) as error:
             # Whatever it stumbled over, without its init there was nothing to attach any more.
             if has_ended(channel.fileno()):
@@ -144,7 +145,7 @@ class Monitor:
         parent = self._spec.parent
         if parent:
             directory = Directory(self._directory.path.with_name(parent))
-            if containers.look_at(directory).state != containers.RUNNING:
+            if containers.glance_at(directory).state != containers.RUNNING:
                 raise HarnessError(f"container {parent!r} has ended")
 
     async def _wait(self, master: int) -> int | None:
@@ -215,7 +216,7 @@ def become_monitor(post: Post) -> NoReturn:
     settle_for(post)
 
     async def watch() -> None:
-        monitor = Monitor(post, Here())
+        monitor = Monitor(post, Here(), lambda: open_isolator(post.options))
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, monitor.terminate)
         await monitor.run()
 

@@ -8,7 +8,7 @@ import signal
 import time
 
 from mesos_cni_port_mapper.harness import containers, state
-from mesos_cni_port_mapper.harness.containers import EXITED, LOST, RUNNING, STARTING, Container
+from mesos_cni_port_mapper.harness.containers import EXITED, LOST, RUNNING, STARTING, Glance
 from mesos_cni_port_mapper.harness.errors import HarnessError, UsageError
 from mesos_cni_port_mapper.harness.identity import has_ended, open_running
 from mesos_cni_port_mapper.harness.state import Directory
@@ -28,7 +28,7 @@ def parse_signal(text: str, path: str) -> int:
     raise UsageError(f"{path}: there is no signal {text!r}")
 
 
-def send(container: Container, number: int) -> None:
+def send(container: Glance, number: int) -> None:
     """Send a signal to a container's init, which passes it on; KILL ends them all."""
     pidfd = open_running(container.init) if container.init else None
     if pidfd is None:
@@ -41,12 +41,12 @@ def send(container: Container, number: int) -> None:
         os.close(pidfd)
 
 
-def stop(directory: Directory, grace: float) -> Container:
+def stop(directory: Directory, grace: float) -> Glance:
     """Ask a container to end, make it after ``grace`` seconds, and wait until it is detached."""
-    container = containers.look_at(directory)
+    container = containers.glance_at(directory)
     while container.state == STARTING and container.init is None:
         time.sleep(INTERVAL)
-        container = containers.look_at(directory)
+        container = containers.glance_at(directory)
     pidfd = open_running(container.init) if container.init else None
     if pidfd is not None:
         try:
@@ -66,20 +66,20 @@ def end_nested(directory: Directory) -> None:
     nested = state.nested_in(directory)
     for each in nested:
         with contextlib.suppress(HarnessError):
-            send(containers.look_at(each), signal.SIGKILL)
+            send(containers.glance_at(each), signal.SIGKILL)
     for each in nested:
         with contextlib.suppress(HarnessError):
             stop(each, 0)
 
 
-def wait(directory: Directory, seconds: float | None = None) -> Container:
+def wait(directory: Directory, seconds: float | None = None) -> Glance:
     """Wait until a container has ended and is detached; ``TimeoutError`` when it takes longer."""
     deadline = None if seconds is None else time.monotonic() + seconds
     while True:
         # Before the look: whoever leaves between the two is seen to have left.
         watched = _watch(directory)
         try:
-            container = containers.look_at(directory)
+            container = containers.glance_at(directory)
             if container.state == EXITED:
                 return container
             if container.state == LOST:
@@ -103,7 +103,7 @@ def _watch(directory: Directory) -> int | None:
         return None  # Of a monitor that is not so far, or has never been.
 
 
-def _pause(container: Container, watched: int | None, left: float) -> None:
+def _pause(container: Glance, watched: int | None, left: float) -> None:
     """Wait for the monitor to be done, or where there is none for init; never for long."""
     if watched is not None and container.monitored:
         has_ended(watched, min(left, _LONGEST))
@@ -123,7 +123,7 @@ def forget(directory: Directory) -> None:
     """Remove what is known of a container that has ended and is detached."""
     lock = state.take_over(directory)
     if lock is None:
-        if containers.look_at(directory).state != EXITED:
+        if containers.glance_at(directory).state != EXITED:
             raise HarnessError(f"container {directory.container_id!r} has not ended")
         # Its monitor has written its last word and is about to leave.
         time.sleep(INTERVAL)

@@ -76,6 +76,10 @@ class Directory:
             raise HarnessError(f"{self.file(name)}: must be an object")
         return document
 
+    def has(self, name: str) -> bool:
+        """Tell whether there is a file."""
+        return os.path.lexists(self.file(name))
+
     def read_bytes(self, name: str) -> bytes | None:
         """Return the content of a file, or nothing when there is none."""
         try:

@@ -14,11 +14,8 @@ from pathlib import Path
 from mesos_cni_port_mapper.cni.errors import CniError
 from mesos_cni_port_mapper.cni.result import Result
 from mesos_cni_port_mapper.isolator import netconf, paths, plugins
-from mesos_cni_port_mapper.isolator.checkpoints import Checkpoints, CorruptError
-from mesos_cni_port_mapper.isolator.configurations import (
-    NetworkConfiguration,
-    parse_configuration,
-)
+from mesos_cni_port_mapper.isolator.checkpoints import ContainerState, CorruptError
+from mesos_cni_port_mapper.isolator.configurations import NetworkConfiguration
 from mesos_cni_port_mapper.isolator.dns import NO_DNS, Dns, parse_dns
 from mesos_cni_port_mapper.isolator.errors import IsolatorError
 from mesos_cni_port_mapper.isolator.network_info import IpAddress
@@ -38,23 +35,22 @@ class Attached:
 class Attacher:
     """Runs plugins for containers, ``seconds`` each at the most."""
 
-    checkpoints: Checkpoints
     plugin_path: PluginPath
     seconds: float
 
     async def attach(
         self,
-        container_id: str,
+        state: ContainerState,
         attachment: Attachment,
         configured: NetworkConfiguration,
         netns: Path,
     ) -> Attached:
         """Run ADD, of every plugin in turn."""
+        container_id = state.container_id
         network, ifname = attachment.network, attachment.ifname
         programs = self._programs(configured, container_id)
-        data = netconf.encode(netconf.inject(configured, attachment.info))
-        self.checkpoints.write_configuration(container_id, network, ifname, data)
-        configuration = parse_configuration(data, checkpointed=True)
+        configuration = netconf.inject(configured, attachment.info)
+        state.write_configuration(network, ifname, netconf.encode(configuration.document))
         previous: Result | None = None
         attached, answer = Attached(()), b""
         for index, program in enumerate(programs):
@@ -76,12 +72,12 @@ class Attacher:
                 raise IsolatorError(
                     f"{invocation.described()} returned no usable result", str(error)
                 ) from error
-        self.checkpoints.write_result(container_id, network, ifname, answer)
+        state.write_result(network, ifname, answer)
         return attached
 
     async def detach(
         self,
-        container_id: str,
+        state: ContainerState,
         network: str,
         ifname: str,
         configured: Callable[[str], NetworkConfiguration | None],
@@ -92,27 +88,28 @@ class Attacher:
         Only when that cannot be read, the operator's is taken in its place.
         """
         try:
-            configuration = self.checkpoints.read_configuration(container_id, network)
+            configuration = state.read_configuration(network)
         except CorruptError as error:
             configuration = configured(network)
             if configuration is None:
                 raise IsolatorError(
-                    f"cannot detach container {container_id} from network {network!r}", str(error)
+                    f"cannot detach container {state.container_id} from network {network!r}",
+                    str(error),
                 ) from error
         if configuration is not None:
-            await self._delete(container_id, configuration, ifname, netns)
-        self.checkpoints.remove_interface(container_id, network, ifname)
+            await self._delete(state, configuration, ifname, netns)
+        state.remove_interface(network, ifname)
 
     async def _delete(
         self,
-        container_id: str,
+        state: ContainerState,
         configuration: NetworkConfiguration,
         ifname: str,
         netns: Path | None,
     ) -> None:
-        programs = self._programs(configuration, container_id)
+        programs = self._programs(configuration, state.container_id)
         try:
-            answer = self.checkpoints.read_result(container_id, configuration.name, ifname)
+            answer = state.read_result(configuration.name, ifname)
         except CorruptError:
             answer = None
         previous = netconf.result_for_delete(configuration, answer)
@@ -120,7 +117,7 @@ class Attacher:
         # something still leads to it.
         for index in reversed(range(len(programs))):
             invocation = self._invocation(
-                programs[index], "DEL", container_id, configuration, ifname, netns
+                programs[index], "DEL", state.container_id, configuration, ifname, netns
             )
             stdin = netconf.encode(netconf.render_for_plugin(configuration, index, previous))
             await plugins.run(invocation, stdin, self.seconds)
@@ -164,24 +161,22 @@ def read_attached(result: Result, ifname: str) -> Attached:
     return Attached(netconf.assigned_addresses(result, ifname), dns)
 
 
-def load_attached(
-    checkpoints: Checkpoints, container_id: str, attachment: Attachment
-) -> Attached | None:
+def load_attached(state: ContainerState, attachment: Attachment) -> Attached | None:
     """Return what a network gave a container by its checkpoints, nothing when ADD has not ended.
 
     Raises ``CorruptError``.
     """
     network, ifname = attachment.network, attachment.ifname
-    answer = checkpoints.read_result(container_id, network, ifname)
+    answer = state.read_result(network, ifname)
     if answer is None:
         return None
     try:
-        configuration = checkpoints.read_configuration(container_id, network)
+        configuration = state.read_configuration(network)
         version = configuration.version if configuration else ""
     except CorruptError:
         version = ""  # Most results name their own.
     try:
         return read_attached(netconf.parse_result(answer, version), ifname)
     except (CniError, ValueError) as error:
-        path = checkpoints.directory(container_id) / network / ifname / paths.RESULT
+        path = "/".join((state.path, network, ifname, paths.RESULT))
         raise CorruptError(path, str(error)) from error

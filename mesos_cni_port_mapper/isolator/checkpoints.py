@@ -30,9 +30,9 @@ _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 class CorruptError(Exception):
     """A checkpoint that cannot be used: which file, and what is wrong with it."""
 
-    def __init__(self, path: Path, reason: str) -> None:
+    def __init__(self, path: str, reason: str) -> None:
         super().__init__(f"{path}: {reason}")
-        self.path = str(path)
+        self.path = path
         self.reason = reason
 
 
@@ -46,7 +46,7 @@ class NetworkState:
 
 @dataclass(frozen=True, slots=True)
 class Checkpoints:
-    """The state root's content."""
+    """The state root, with a directory for each container."""
 
     root: Path
 
@@ -56,7 +56,7 @@ class Checkpoints:
 
     def exists(self, container_id: str) -> bool:
         """Tell whether anything is in the place of a container's state."""
-        return os.path.lexists(self.directory(container_id))
+        return os.path.lexists(self._path(container_id))
 
     def containers(self) -> list[str]:
         """Return the names of the directories in the root, of containers or not."""
@@ -70,19 +70,29 @@ class Checkpoints:
 
     def create(self, container_id: str) -> None:
         """Make a container's directory; ``FileExistsError`` when there is something already."""
-        self.directory(container_id).mkdir(mode=0o755)
+        os.mkdir(self._path(container_id), 0o755)
 
-    def lock(self, container_id: str) -> int | None:
-        """Return the container's directory open and locked, or nothing while somebody has it.
+    @contextlib.contextmanager
+    def open(self, container_id: str) -> Iterator[ContainerState]:
+        """Have a container's directory open; raises ``OSError`` when it is none."""
+        file = os.open(self._path(container_id), _DIRECTORY)
+        try:
+            yield self._state(container_id, file)
+        finally:
+            os.close(file)
 
-        Raises ``FileNotFoundError`` when there is none, or none any more.
+    def lock(self, container_id: str) -> ContainerState | None:
+        """Return a container's directory open and locked, or nothing while somebody has it.
+
+        It is the caller's to close. Raises ``FileNotFoundError`` when there is none, or none any
+        more.
         """
-        file = os.open(self.directory(container_id), _DIRECTORY)
+        path = self._path(container_id)
+        file = os.open(path, _DIRECTORY)
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            current = os.stat(self.directory(container_id), follow_symlinks=False)
-            if os.path.samestat(current, os.fstat(file)):
-                return file
+            if os.path.samestat(os.stat(path, follow_symlinks=False), os.fstat(file)):
+                return self._state(container_id, file)
         except BlockingIOError:
             pass
         except BaseException:
@@ -91,44 +101,62 @@ class Checkpoints:
         os.close(file)
         return None
 
-    def networks(self, container_id: str) -> list[NetworkState]:
-        """Return the networks whose configuration or interface is in a container's directory."""
+    def remove(self, container_id: str) -> None:
+        """Remove a container's directory and all that is in it; links are not followed."""
+        with contextlib.suppress(FileNotFoundError):
+            shutil.rmtree(self._path(container_id))
+
+    def _path(self, container_id: str) -> str:
+        return f"{self.root}/{container_id}"
+
+    def _state(self, container_id: str, file: int) -> ContainerState:
+        return ContainerState(container_id, self._path(container_id), file)
+
+
+@dataclass(frozen=True, slots=True)
+class ContainerState:
+    """What is kept of one container, in its open directory ``file``."""
+
+    container_id: str
+    path: str
+    file: int
+
+    def close(self) -> None:
+        """Let go of the directory, and of its lock."""
+        os.close(self.file)
+
+    def networks(self) -> list[NetworkState]:
+        """Return the networks whose configuration or interface is in the directory."""
         found = []
-        with self._open(container_id) as directory:
-            for name in _directories(directory):
-                if network_name_fault(name):
-                    continue
-                with _below(directory, name) as network:
-                    interfaces = [each for each in _directories(network) if is_interface_name(each)]
-                    found.append(NetworkState(name, tuple(interfaces)))
+        for name in _directories(self.file):
+            if network_name_fault(name):
+                continue
+            with _below(self.file, name) as network:
+                interfaces = [each for each in _directories(network) if is_interface_name(each)]
+                found.append(NetworkState(name, tuple(interfaces)))
         return found
 
     def write_record(self, record: Record) -> None:
         """Checkpoint what was asked for."""
-        data = netconf.encode(encode_record(record))
-        with self._open(record.container_id) as directory:
-            _write(directory, paths.RECORD, data, 0o600)
+        _write(self.file, paths.RECORD, netconf.encode(encode_record(record)), 0o600)
 
-    def read_record(self, container_id: str) -> Record | None:
-        """Return a container's record, nothing when there is none."""
-        with self._corrupt(container_id, paths.RECORD):
-            data = self._read(container_id, paths.RECORD)
-            return None if data is None else decode_record(codec.decode(data), container_id)
+    def read_record(self) -> Record | None:
+        """Return the container's record, nothing when there is none."""
+        with self._corrupt(paths.RECORD):
+            data = self._read(paths.RECORD)
+            return None if data is None else decode_record(codec.decode(data), self.container_id)
 
-    def write_configuration(
-        self, container_id: str, network: str, ifname: str, data: bytes
-    ) -> None:
+    def write_configuration(self, network: str, ifname: str, data: bytes) -> None:
         """Checkpoint the configuration of an attachment that is about to be made."""
-        with self._open(container_id) as directory:
-            _ensure_directory(directory, network)
-            with _below(directory, network) as below:
-                _ensure_directory(below, ifname)
-                _write(below, paths.CONFIGURATION, data, 0o600)
+        _ensure_directory(self.file, network)
+        with _below(self.file, network) as below:
+            _ensure_directory(below, ifname)
+            _write(below, paths.CONFIGURATION, data, 0o600)
 
-    def read_configuration(self, container_id: str, network: str) -> NetworkConfiguration | None:
+    def read_configuration(self, network: str) -> NetworkConfiguration | None:
         """Return the configuration of an attachment, nothing when ADD was never about to run."""
-        with self._corrupt(container_id, network, paths.CONFIGURATION):
-            data = self._read(container_id, network, paths.CONFIGURATION)
+        with self._corrupt(network, paths.CONFIGURATION):
+            data = self._read(network, paths.CONFIGURATION)
             if data is None:
                 return None
             configuration = parse_configuration(data, checkpointed=True)
@@ -136,52 +164,36 @@ class Checkpoints:
                 raise ValueError(f"it is of the network {configuration.name!r}")
             return configuration
 
-    def write_result(self, container_id: str, network: str, ifname: str, data: bytes) -> None:
+    def write_result(self, network: str, ifname: str, data: bytes) -> None:
         """Checkpoint what ADD printed."""
-        with self._open(container_id, network, ifname) as directory:
+        with _below(self.file, network, ifname) as directory:
             _write(directory, paths.RESULT, data, 0o600)
 
-    def read_result(self, container_id: str, network: str, ifname: str) -> bytes | None:
+    def read_result(self, network: str, ifname: str) -> bytes | None:
         """Return what ADD printed, nothing when it has not ended well."""
-        with self._corrupt(container_id, network, ifname, paths.RESULT):
-            return self._read(container_id, network, ifname, paths.RESULT)
+        with self._corrupt(network, ifname, paths.RESULT):
+            return self._read(network, ifname, paths.RESULT)
 
-    def write_host_file(self, container_id: str, name: str, text: str) -> None:
+    def write_host_file(self, name: str, text: str) -> None:
         """Write a file that the container will see in its /etc."""
-        with self._open(container_id) as directory:
-            _write(directory, name, text.encode(), 0o644)
+        _write(self.file, name, text.encode(), 0o644)
 
-    def host_file(self, container_id: str, name: str) -> Path | None:
+    def host_file(self, name: str) -> str | None:
         """Return the path of such a file, nothing when there is none."""
         try:
-            with self._open(container_id) as directory:
-                status = os.stat(name, dir_fd=directory, follow_symlinks=False)
+            status = os.stat(name, dir_fd=self.file, follow_symlinks=False)
         except OSError:
             return None
-        return self.directory(container_id) / name if stat.S_ISREG(status.st_mode) else None
+        return f"{self.path}/{name}" if stat.S_ISREG(status.st_mode) else None
 
-    def remove_interface(self, container_id: str, network: str, ifname: str) -> None:
+    def remove_interface(self, network: str, ifname: str) -> None:
         """Note that an attachment is gone."""
-        with contextlib.suppress(FileNotFoundError), self._open(container_id, network) as below:
+        with contextlib.suppress(FileNotFoundError), _below(self.file, network) as below:
             shutil.rmtree(ifname, dir_fd=below)
-
-    def remove(self, container_id: str) -> None:
-        """Remove a container's directory and all that is in it; links are not followed."""
-        with contextlib.suppress(FileNotFoundError):
-            shutil.rmtree(self.directory(container_id))
-
-    @contextlib.contextmanager
-    def _open(self, *parts: str) -> Iterator[int]:
-        with contextlib.ExitStack() as stack:
-            directory = os.open(self.root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-            stack.callback(os.close, directory)
-            for part in parts:
-                directory = stack.enter_context(_below(directory, part))
-            yield directory
 
     def _read(self, *parts: str) -> bytes | None:
         try:
-            with self._open(*parts[:-1]) as directory:
+            with _below(self.file, *parts[:-1]) as directory:
                 flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
                 file = os.open(parts[-1], flags, dir_fd=directory)
                 try:
@@ -193,22 +205,26 @@ class Checkpoints:
 
     @contextlib.contextmanager
     def _corrupt(self, *parts: str) -> Iterator[None]:
-        path = self.root.joinpath(*parts)
         try:
             yield
         except OSError as error:
-            raise CorruptError(path, os_reason(error)) from error
+            raise CorruptError("/".join((self.path, *parts)), os_reason(error)) from error
         except (CniError, ValueError) as error:
-            raise CorruptError(path, str(error)) from error
+            raise CorruptError("/".join((self.path, *parts)), str(error)) from error
 
 
 @contextlib.contextmanager
-def _below(directory: int, name: str) -> Iterator[int]:
-    file = os.open(name, _DIRECTORY, dir_fd=directory)
+def _below(directory: int, *names: str) -> Iterator[int]:
+    """Open a directory below another, or that one itself by no names; no link is followed."""
+    opened = []
     try:
-        yield file
+        for name in names:
+            directory = os.open(name, _DIRECTORY, dir_fd=directory)
+            opened.append(directory)
+        yield directory
     finally:
-        os.close(file)
+        for file in opened:
+            os.close(file)
 
 
 def _directories(directory: int) -> list[str]:
@@ -223,10 +239,12 @@ def _ensure_directory(parent: int, name: str) -> None:
 
 def _write(directory: int, name: str, data: bytes, mode: int) -> None:
     scratch = f".{name}.new"
-    with contextlib.suppress(FileNotFoundError):
+    try:
+        file = _create(directory, scratch)
+    except FileExistsError:
+        # Of a writer that was killed, or a link that somebody planted.
         os.unlink(scratch, dir_fd=directory)
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-    file = os.open(scratch, flags, 0o600, dir_fd=directory)
+        file = _create(directory, scratch)
     try:
         write_all(file, data)
         # Whatever the umask says, the container's users must be able to read its /etc.
@@ -238,3 +256,8 @@ def _write(directory: int, name: str, data: bytes, mode: int) -> None:
         os.close(file)
     os.rename(scratch, name, src_dir_fd=directory, dst_dir_fd=directory)
     os.fsync(directory)
+
+
+def _create(directory: int, name: str) -> int:
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    return os.open(name, flags, 0o600, dir_fd=directory)

@@ -47,7 +47,7 @@ _IFREQ = "16sH22x"
 class Bind:
     """A file to be seen at a path of the container; one that is missing there may be created."""
 
-    source: Path
+    source: str
     target: str
     create: bool = True
 
@@ -130,12 +130,14 @@ def _set_up(stack: contextlib.ExitStack, setup: Setup, namespaces: dict[str, int
     _hide(setup.hidden)
 
 
-def _open_directory_of(stack: contextlib.ExitStack, source: Path) -> tuple[int, str]:
-    resolved = source.resolve(strict=True)
-    return _open_directory(stack, resolved.parent), f"./{resolved.name}"
+def _open_directory_of(stack: contextlib.ExitStack, source: str) -> tuple[int, str]:
+    if os.path.islink(source):
+        source = os.path.realpath(source, strict=True)
+    directory, name = os.path.split(source)
+    return _open_directory(stack, directory), f"./{name}"
 
 
-def _open_directory(stack: contextlib.ExitStack, path: str | Path) -> int:
+def _open_directory(stack: contextlib.ExitStack, path: str) -> int:
     file = os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     stack.callback(os.close, file)
     return file

@@ -7,7 +7,6 @@ known is in the state root, and any other process can ask for the status, clean 
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import AsyncIterator, Iterable, Mapping, Set
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -17,7 +16,7 @@ from typing import Self
 from mesos_cni_port_mapper.cni.errors import os_reason
 from mesos_cni_port_mapper.isolator import counters, inside, mounts, paths
 from mesos_cni_port_mapper.isolator.attachments import Attached, Attacher, load_attached
-from mesos_cni_port_mapper.isolator.checkpoints import Checkpoints, CorruptError
+from mesos_cni_port_mapper.isolator.checkpoints import Checkpoints, ContainerState, CorruptError
 from mesos_cni_port_mapper.isolator.concurrency import all_of
 from mesos_cni_port_mapper.isolator.configurations import (
     Catalogue,
@@ -38,7 +37,12 @@ from mesos_cni_port_mapper.isolator.planning import (
     plan_container,
     preparation_for,
 )
-from mesos_cni_port_mapper.isolator.records import ContainerRequest, Preparation, Record
+from mesos_cni_port_mapper.isolator.records import (
+    Attachment,
+    ContainerRequest,
+    Preparation,
+    Record,
+)
 from mesos_cni_port_mapper.isolator.recovery import (
     Detach,
     Keep,
@@ -62,14 +66,14 @@ class Isolator:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._checkpoints = Checkpoints(settings.root)
-        self._attacher = Attacher(self._checkpoints, settings.plugin_path, settings.plugin_timeout)
+        self._attacher = Attacher(settings.plugin_path, settings.plugin_timeout)
         self._plans: dict[str, Plan] = {}
 
     @classmethod
     def create(cls, settings: Settings) -> Self:
         """Check the settings and have the state root."""
         check_settings(settings)
-        return cls(replace(settings, root=ensure_root(settings)))
+        return cls(replace(settings, root=ensure_root(settings.root)))
 
     def networks(self) -> Catalogue:
         """Read the configurations as they are now."""
@@ -87,23 +91,25 @@ class Isolator:
         if container_id in self._plans or self._checkpoints.exists(container_id):
             raise IsolatorError(f"container {container_id} has been prepared already")
         catalogue = self.networks() if request.named else Catalogue()
-        plan = plan_container(request, self._owner(ancestors(container_id)), catalogue)
+        owner = self._owner(ancestors(container_id))
+        plan = plan_container(request, owner.container_id if owner else None, catalogue)
         self._plans[container_id] = plan
         return preparation_for(plan)
 
-    async def isolate(self, container_id: str, pid: int) -> None:
+    async def isolate(self, container_id: str, pid: int) -> tuple[NetworkInfo, ...]:
         """Attach a container whose first process is held in its new namespaces.
 
-        When it fails, what is attached stays so until ``cleanup``.
+        Returns what ``status`` does. When it fails, what is attached stays so until ``cleanup``.
         """
         plan = self._plans.get(container_id)
         try:
             match plan:
                 case OwnNetworks():
-                    await self._isolate_own(plan, pid)
+                    return await self._isolate_own(plan, pid)
                 case Joining(debug=False):
                     inside.check_own_namespace(pid, "mnt")
-                    binds = binds_of(self._checkpoints, plan.owner)
+                    with self._checkpoints.open(plan.owner) as state:
+                        binds = binds_of(state)
                     await inside.set_up(pid, inside.Setup(binds, plan.rootfs, self._root))
                 case OnHost() if plan.rootfs is not None:
                     inside.check_own_namespace(pid, "mnt")
@@ -111,29 +117,24 @@ class Isolator:
                     await inside.set_up(pid, setup)
         except OSError as error:
             raise os_failure(f"isolate container {container_id}", error) from error
+        return self.status(container_id)
 
     def status(self, container_id: str) -> tuple[NetworkInfo, ...]:
         """Return the networks a container is attached to, with its addresses there."""
         check_container_id(container_id)
-        owner = self._owner((container_id, *ancestors(container_id)))
-        record = self._record(owner) if owner is not None else None
+        record = self._owner((container_id, *ancestors(container_id)))
         if record is None:
             return ()
-        infos = []
-        for attachment in record.attachments:
-            try:
-                attached = load_attached(self._checkpoints, record.container_id, attachment)
-            except CorruptError:
-                attached = Attached(())  # It is attached; by which address nobody knows any more.
-            if attached is not None:
-                infos.append(replace(attachment.info, ip_addresses=attached.addresses))
-        return tuple(infos)
+        try:
+            with self._checkpoints.open(record.container_id) as state:
+                return _status(state, record)
+        except OSError:
+            return ()  # Detached since, or not attached yet.
 
     def usage(self, container_id: str) -> dict[str, int]:
         """Return the statistics of a container's interfaces, empty on the host's network."""
         check_container_id(container_id)
-        owner = self._owner((container_id, *ancestors(container_id)))
-        record = self._record(owner) if owner is not None else None
+        record = self._owner((container_id, *ancestors(container_id)))
         if record is None or not self._settings.metrics:
             return {}
         namespace = self._checkpoints.directory(record.container_id) / paths.NAMESPACE
@@ -148,12 +149,13 @@ class Isolator:
     async def cleanup(self, container_id: str) -> None:
         """Detach a container from all its networks and forget it; to be tried again if it fails."""
         check_container_id(container_id)
+        # What is to be detached is in the checkpoints: one that fails is tried again by those too.
+        self._plans.pop(container_id, None)
         try:
             if self._checkpoints.exists(container_id):
                 await self._clean(container_id)
         except OSError as error:
             raise os_failure(f"clean up container {container_id}", error) from error
-        self._plans.pop(container_id, None)
 
     async def recover(
         self, live: Mapping[str, ContainerRequest], orphans: Set[str]
@@ -202,46 +204,47 @@ class Isolator:
         problems = []
         for record in filter(None, records):
             try:
-                self._checkpoints.write_record(record)
+                with self._checkpoints.open(record.container_id) as state:
+                    state.write_record(record)
             except OSError as error:
                 path = self._checkpoints.directory(record.container_id)
                 problems.append(Problem(str(path), os_reason(error)))
         return problems
 
-    async def _isolate_own(self, plan: OwnNetworks, pid: int) -> None:
+    async def _isolate_own(self, plan: OwnNetworks, pid: int) -> tuple[NetworkInfo, ...]:
         record = plan.record
         for kind in ("net", "uts", "mnt"):
             inside.check_own_namespace(pid, kind)
+        # Whoever tidies up may have taken it away while no container was in it.
+        self._root.mkdir(mode=0o755, parents=True, exist_ok=True)
         with mounts.exclusive(self._root):
             mounts.ensure_shared(self._root)
             self._checkpoints.create(record.container_id)
-        async with self._locked(record.container_id) as is_there:
-            if not is_there:
+        async with self._locked(record.container_id) as state:
+            if state is None:
                 raise IsolatorError(f"container {record.container_id} was cleaned up meanwhile")
-            self._checkpoints.write_record(record)
+            state.write_record(record)
             namespace = self._checkpoints.directory(record.container_id) / paths.NAMESPACE
             mounts.bind_namespace(f"/proc/{pid}/ns/net", namespace)
-            pairs = zip(record.attachments, plan.configurations, strict=True)
             attached = await all_of(
-                self._attacher.attach(record.container_id, attachment, configuration, namespace)
-                for attachment, configuration in pairs
+                self._attacher.attach(state, attachment, configuration, namespace)
+                for attachment, configuration in plan.attachments()
             )
-            defaults = self._settings.default_container_dns
-            write_files(self._checkpoints, record, attached, defaults)
-            binds = binds_of(self._checkpoints, record.container_id)
-            setup = inside.Setup(binds, record.rootfs, self._root, record.hostname)
+            write_files(state, record, attached, self._settings.default_container_dns)
+            setup = inside.Setup(binds_of(state), record.rootfs, self._root, record.hostname)
             await inside.set_up(pid, setup)
+        return tuple(map(_info, record.attachments, attached))
 
     async def _clean(self, container_id: str) -> None:
-        async with self._locked(container_id) as is_there:
-            if not is_there:
+        async with self._locked(container_id) as state:
+            if state is None:
                 return
             namespace = self._checkpoints.directory(container_id) / paths.NAMESPACE
             # A path that is no handle any more, as after a reboot, would mislead a plugin.
             netns = namespace if mounts.is_namespace(namespace) else None
             await all_of(
-                self._attacher.detach(container_id, network.name, ifname, self._configured, netns)
-                for network in self._checkpoints.networks(container_id)
+                self._attacher.detach(state, network.name, ifname, self._configured, netns)
+                for network in state.networks()
                 for ifname in network.ifnames
             )
             mounts.forget_namespace(namespace)
@@ -250,30 +253,30 @@ class Isolator:
                 mounts.release(self._root)
 
     @asynccontextmanager
-    async def _locked(self, container_id: str) -> AsyncIterator[bool]:
+    async def _locked(self, container_id: str) -> AsyncIterator[ContainerState | None]:
         """Keep other processes from attaching or detaching a container meanwhile.
 
-        Tells whether the container's directory is there, or somebody else has removed it.
+        Gives the container's directory, or nothing when somebody else has removed it.
         """
-        lock = None
+        state = None
         try:
-            while (lock := self._checkpoints.lock(container_id)) is None:
+            while (state := self._checkpoints.lock(container_id)) is None:
                 await asyncio.sleep(_LOOK_AGAIN)
         except FileNotFoundError:
             pass
         try:
-            yield lock is not None
+            yield state
         finally:
-            if lock is not None:
-                os.close(lock)
+            if state is not None:
+                state.close()
 
     @property
     def _root(self) -> Path:
         return self._checkpoints.root
 
-    def _owner(self, candidates: Iterable[str]) -> str | None:
+    def _owner(self, candidates: Iterable[str]) -> Record | None:
         """Return the first of these containers that has networks of its own."""
-        return next((each for each in candidates if self._record(each) is not None), None)
+        return next(filter(None, map(self._record, candidates)), None)
 
     def _record(self, container_id: str) -> Record | None:
         plan = self._plans.get(container_id)
@@ -287,3 +290,19 @@ class Isolator:
         except IsolatorError:
             return None
         return found.configuration if found else None
+
+
+def _status(state: ContainerState, record: Record) -> tuple[NetworkInfo, ...]:
+    infos = []
+    for attachment in record.attachments:
+        try:
+            attached = load_attached(state, attachment)
+        except CorruptError:
+            attached = Attached(())  # It is attached; by which address nobody knows any more.
+        if attached is not None:
+            infos.append(_info(attachment, attached))
+    return tuple(infos)
+
+
+def _info(attachment: Attachment, attached: Attached) -> NetworkInfo:
+    return replace(attachment.info, ip_addresses=attached.addresses)

@@ -44,8 +44,8 @@ class Tied:
                 file_actions=actions,
                 setpgroup=0,
                 setsigmask=(),
-                # A handler is no heirloom, but that is.
-                setsigdef=signals.ignored(),
+                # A handler is no heirloom, but to be ignored is.
+                setsigdef=signals.ALL,
             )
             fcntl.fcntl(self._theirs, fcntl.F_SETOWN, -self.pid)
             fcntl.fcntl(self._theirs, fcntl.F_SETSIG, signal.SIGKILL)

@@ -8,6 +8,7 @@ is; from a list each plugin gets its own part, with the name and version of the 
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 from mesos_cni_port_mapper.cni import codec
@@ -29,15 +30,18 @@ from mesos_cni_port_mapper.isolator.network_info import (
 _PORT_MAPPINGS = "portMappings"
 
 
-def inject(configuration: NetworkConfiguration, info: NetworkInfo) -> dict[str, Any]:
+def inject(configuration: NetworkConfiguration, info: NetworkInfo) -> NetworkConfiguration:
     """Return the configuration to checkpoint: each plugin's ``args`` with the NetworkInfo added.
 
     A plugin that declares the capability gets the mappings in the specification's form as well.
     """
-    if configuration.is_list:
-        plugins = [_injected(plugin, info) for plugin in configuration.plugins]
-        return {**configuration.document, "plugins": plugins}
-    return _injected(configuration.document, info)
+    plugins = [_injected(plugin, info) for plugin in configuration.plugins]
+    document = {**configuration.document, "plugins": plugins}
+    return replace(
+        configuration,
+        document=document if configuration.is_list else plugins[0],
+        plugins=tuple(plugins),
+    )
 
 
 def encode(document: dict[str, Any]) -> bytes:

@@ -7,6 +7,7 @@ us: a nested container with none but those joins too, instead of falling back to
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from mesos_cni_port_mapper.isolator.names import (
 )
 from mesos_cni_port_mapper.isolator.network_info import NetworkInfo
 from mesos_cni_port_mapper.isolator.records import (
+    Attachment,
     ContainerRequest,
     Preparation,
     Record,
@@ -50,6 +52,10 @@ class OwnNetworks:
 
     record: Record
     configurations: tuple[NetworkConfiguration, ...]
+
+    def attachments(self) -> Iterator[tuple[Attachment, NetworkConfiguration]]:
+        """Return what to attach the container to, each with the operator's configuration of it."""
+        return zip(self.record.attachments, self.configurations, strict=True)
 
 
 Plan = OnHost | Joining | OwnNetworks

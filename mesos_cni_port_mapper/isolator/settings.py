@@ -57,10 +57,10 @@ def check_settings(settings: Settings) -> None:
         raise os_failure("read network_cni_config_dir", error) from error
 
 
-def ensure_root(settings: Settings) -> Path:
+def ensure_root(root: Path) -> Path:
     """Have the state root, and return it without links in its path."""
     try:
-        settings.root.mkdir(mode=0o755, parents=True, exist_ok=True)
-        return settings.root.resolve(strict=True)
+        root.mkdir(mode=0o755, parents=True, exist_ok=True)
+        return root.resolve(strict=True)
     except OSError as error:
         raise os_failure("create the state root", error) from error

@@ -39,11 +39,6 @@ def set_mask(numbers: Iterable[int]) -> None:
     signal.pthread_sigmask(signal.SIG_SETMASK, numbers)
 
 
-def ignored() -> list[int]:
-    """Return the signals that this process ignores, and a program it starts would too."""
-    return [number for number in ALL if signal.getsignal(number) == signal.SIG_IGN]
-
-
 def hold() -> None:
     """Block the ending signals until someone waits for them."""
     # A parent that ignores SIGCHLD would have its choice inherited, and the kernel reap our

@@ -82,13 +82,23 @@ def test_a_corrupt_container_is_reported_and_stepped_over(tool: Tool, agent: Age
 
     assert list(agent.tasks()) == ["web"]
     assert [each["container_id"] for each in agent.get("/containers").document] == ["web"]
-    wait = agent.call("WAIT_CONTAINER", container_id=identity("bad"))
-    assert (wait.status, "spec.json" in wait.text, wait.text.count("\n")) == (500, True, 1)
     assert "mesos_cni_unreadable_containers 1.0" in agent.get("/metrics").text
     time.sleep(1.5)
     spec.write_bytes(before)
     _, said = agent.end()
     assert said.count("spec.json") == 1
+
+
+def test_whoever_ends_a_container_needs_no_more_than_its_ending(tool: Tool, agent: Agent) -> None:
+    agent.launch("bad")
+    directory = tool.host.path(f"{RUNTIME}/containers/bad")
+    (directory / "spec.json").write_bytes(b'{"spec": 1')
+
+    assert agent.call("KILL_CONTAINER", container_id=identity("bad")).status == 200
+    assert agent.call("WAIT_CONTAINER", container_id=identity("bad")).status == 200
+    (directory / "exit.json").write_bytes(b'{"status": 1')
+    wait = agent.call("WAIT_CONTAINER", container_id=identity("bad"))
+    assert (wait.status, "exit.json" in wait.text, wait.text.count("\n")) == (500, True, 1)
 
 
 def test_metrics_are_what_prometheus_reads(tool: Tool, agent: Agent) -> None:

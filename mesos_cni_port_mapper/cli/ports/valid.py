@@ -102,13 +102,16 @@ def _read_state(directory: Path) -> list[Valid]:
     if not root.is_dir():
         raise UsageError(f"{_FLAG}: {directory} is no state directory: there is no {root}")
     checkpoints = Checkpoints(root)
+    found = []
     try:
-        return [
-            Valid(container_id, ifname, network.name)
-            for container_id in checkpoints.containers()
-            for network in checkpoints.networks(container_id)
-            # Without an interface it is being attached, or was detached a moment ago.
-            for ifname in network.ifnames or ("",)
-        ]
+        for container_id in checkpoints.containers():
+            with checkpoints.open(container_id) as state:
+                found += [
+                    Valid(container_id, ifname, network.name)
+                    for network in state.networks()
+                    # Without an interface it is being attached, or was detached a moment ago.
+                    for ifname in network.ifnames or ("",)
+                ]
     except OSError as error:
         raise UsageError(f"{_FLAG}: {one_line(error)}") from error
+    return found

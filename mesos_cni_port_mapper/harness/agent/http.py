@@ -20,7 +20,7 @@ from mesos_cni_port_mapper.harness.agent.metrics import CONTENT_TYPE, Metrics
 from mesos_cni_port_mapper.harness.agent.operations import Operations
 from mesos_cni_port_mapper.harness.agent.state import AgentInfo, encode_get_state, encode_state
 from mesos_cni_port_mapper.harness.agent.tasks import wait_status
-from mesos_cni_port_mapper.harness.containers import Container
+from mesos_cni_port_mapper.harness.containers import Ending
 from mesos_cni_port_mapper.harness.errors import HarnessError, one_line
 
 log = logging.getLogger(__name__)
@@ -182,9 +182,8 @@ class Endpoints:
             return _line(500, "internal error; the agent's log has more")
 
 
-def _encode_end(container: Container) -> dict[str, object]:
-    ending = container.ending
-    if ending is None or ending.status is None:
+def _encode_end(ending: Ending) -> dict[str, object]:
+    if ending.status is None:
         return {"message": "nobody saw how the container ended"}
     document: dict[str, object] = {"exit_status": wait_status(ending.status)}
     if not ending.detached:

@@ -16,7 +16,15 @@ from typing import Protocol, TypeVar
 from mesos_cni_port_mapper.harness import containers, signalling, state
 from mesos_cni_port_mapper.harness.agent.census import Census, take_census
 from mesos_cni_port_mapper.harness.agent.errors import Conflict, Missing
-from mesos_cni_port_mapper.harness.containers import EXITED, LOST, RUNNING, STARTING, Container
+from mesos_cni_port_mapper.harness.containers import (
+    EXITED,
+    LOST,
+    RUNNING,
+    STARTING,
+    Container,
+    Ending,
+    Glance,
+)
 from mesos_cni_port_mapper.harness.errors import (
     HarnessError,
     LostMonitorError,
@@ -107,12 +115,12 @@ class Operations:
         while not await self.read(lambda: _kill(self._directory(container_id), number)):
             await asyncio.sleep(_LOOK_AGAIN_SOON)
 
-    async def wait(self, container_id: str) -> Container:
-        """Wait until a container has ended and is detached, and return it."""
+    async def wait(self, container_id: str) -> Ending:
+        """Wait until a container has ended and is detached, and return how it did."""
         while True:
-            container, watched = await self.read(lambda: _watch(self._directory(container_id)))
-            if container.state == EXITED:
-                return container
+            seen, watched = await self.read(lambda: _watch(self._directory(container_id)))
+            if seen.ending:
+                return seen.ending
             await _pause(watched)
 
     async def remove(self, container_id: str) -> None:
@@ -131,7 +139,7 @@ class Operations:
         return await _read_all(await self._ask(work))
 
     async def _check_parent(self, container_id: str) -> None:
-        parent = await self.read(lambda: self._look_at(container_id))
+        parent = await self.read(lambda: _glance_at(self._directory(container_id)))
         if parent.state != RUNNING:
             raise Conflict(f"container {container_id!r}, the parent, does not run")
 
@@ -143,12 +151,9 @@ class Operations:
 
     def _known(self, container_id: str) -> Container | None:
         try:
-            return self._look_at(container_id)
-        except Missing:
+            return containers.inspect(self.runtime_dir, container_id)
+        except UnknownContainerError:
             return None
-
-    def _look_at(self, container_id: str) -> Container:
-        return _look_at(self._directory(container_id))
 
     def _directory(self, container_id: str) -> Directory:
         try:
@@ -157,9 +162,9 @@ class Operations:
             raise Missing(container_id) from error
 
 
-def _look_at(directory: Directory) -> Container:
+def _glance_at(directory: Directory) -> Glance:
     try:
-        return containers.look_at(directory)
+        return containers.glance_at(directory)
     except UnknownContainerError as error:
         raise Missing(directory.container_id) from error
 
@@ -178,7 +183,7 @@ def _same(one: Spec, other: Spec) -> bool:
 
 def _kill(directory: Directory, number: int) -> bool:
     """Send a signal; false while there is nobody to send it to, which is not for long."""
-    container = _look_at(directory)
+    container = _glance_at(directory)
     if container.state in (EXITED, LOST):
         raise Missing(container.container_id)
     starting = container.state == STARTING
@@ -194,16 +199,16 @@ def _kill(directory: Directory, number: int) -> bool:
     return True
 
 
-def _watch(directory: Directory) -> tuple[Container, int | None]:
-    """Look at a container; return also what is at its end when its monitor is done, if there is."""
+def _watch(directory: Directory) -> tuple[Glance, int | None]:
+    """Glance at a container; return also, if it has a monitor, what is at its end after that."""
     try:
         watched = directory.watch()
     except OSError:
         # Of a monitor that is not so far, or has never been.
-        return _look_at(directory), None
+        return _glance_at(directory), None
     try:
         # Afterwards, so that whoever leaves between the two is seen to have left.
-        container = _look_at(directory)
+        container = _glance_at(directory)
     except BaseException:
         os.close(watched)
         raise
@@ -214,7 +219,7 @@ def _watch(directory: Directory) -> tuple[Container, int | None]:
 
 
 def _remove(directory: Directory) -> None:
-    container = _look_at(directory)
+    container = _glance_at(directory)
     if container.ending is None:
         raise Conflict(f"container {container.container_id!r} has not ended")
     if not container.ending.detached:

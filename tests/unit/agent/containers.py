@@ -29,6 +29,7 @@ def container(
     container_id: str = "web", state: str = RUNNING, *, program: str | None = "/bin/sh", **more: Any
 ) -> Container:
     fields: dict[str, Any] = {
+        "container_id": container_id,
         "spec": Spec(container_id=container_id, name=container_id, program=program, argv=("sh",)),
         "state": state,
         "monitored": True,

@@ -33,11 +33,12 @@ def configuration(**fields: Any) -> NetworkConfiguration:
 def test_the_request_is_added_to_args_and_nothing_else_is_changed() -> None:
     before = configuration(type="x", args={"other": 1}, capabilities={"bandwidth": True})
 
-    injected = inject(before, INFO)
+    injected = inject(before, INFO).document
 
     assert injected == {**before.document, "args": {"other": 1, "org.apache.mesos": MINE}}
     assert before.document["args"] == {"other": 1}
-    assert inject(configuration(type="x", args=None), INFO)["args"] == {"org.apache.mesos": MINE}
+    nothing = inject(configuration(type="x", args=None), INFO)
+    assert nothing.document["args"] == {"org.apache.mesos": MINE}
 
 
 def test_a_plugin_that_declares_the_capability_gets_the_mappings_twice() -> None:
@@ -46,17 +47,26 @@ def test_a_plugin_that_declares_the_capability_gets_the_mappings_twice() -> None
         INFO,
     )
 
-    assert injected["runtimeConfig"] == {
+    assert injected.document["runtimeConfig"] == {
         "mac": "m",
         "portMappings": [{"hostPort": 8080, "containerPort": 80, "protocol": "udp"}],
     }
     refused = inject(configuration(type="x", capabilities={"portMappings": False}), INFO)
-    assert "runtimeConfig" not in refused
+    assert "runtimeConfig" not in refused.document
+
+
+@pytest.mark.parametrize(
+    "fields", [{"type": "x"}, {"cniVersion": "1.0.0", "plugins": [{"type": "a"}, {"type": "b"}]}]
+)
+def test_what_detaching_will_read_is_what_is_attached_with(fields: dict[str, Any]) -> None:
+    injected = inject(configuration(**fields), INFO)
+
+    assert parse_configuration(encode(injected.document), checkpointed=True) == injected
 
 
 def test_each_plugin_of_a_list_gets_its_part_with_the_lists_name_and_version() -> None:
     listed = configuration(cniVersion="1.0.0", plugins=[{"type": "a"}, {"type": "b", "x": 1}])
-    injected = configuration(**{k: v for k, v in inject(listed, INFO).items() if k != "name"})
+    injected = inject(listed, INFO)
     previous = parse_result(b'{"ips": [{"address": "10.0.0.1/8"}]}', "1.0.0")
 
     assert render_for_plugin(injected, 0, None) == {
