@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.netns.agents import SOCKET, Agent, identity
-from tests.netns.containers import CONFIGURATIONS, ROOT, Tool
+from tests.netns.containers import CONFIGURATIONS, FROZEN, ROOT, Tool
 from tests.netns.networks import DOCUMENT
 from tests.support.host import Host
 
@@ -83,7 +83,7 @@ class Stage:
     def __init__(self, host: Host, network: Mapping[str, Any]) -> None:
         self.host = host
         self.network = network
-        tool = _Tool(host)
+        tool = _Tool(host, [str(FROZEN)])
         if network:
             document = json.dumps({**network, "name": _NETWORK})
             host.path(f"{CONFIGURATIONS}/{_NETWORK}.conf").write_text(document)
