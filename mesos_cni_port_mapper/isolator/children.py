@@ -8,20 +8,21 @@ the whole group is killed when it is late or nobody waits for it any more.
 
 from __future__ import annotations
 
+import _thread
 import asyncio
 import contextlib
 import errno
 import json
 import os
 import signal
-import threading
 from collections.abc import Callable
-from typing import NoReturn
+from typing import NoReturn, cast
 
 from mesos_cni_port_mapper.linux import signals, syscalls
 from mesos_cni_port_mapper.linux.files import write_all
 
 _NOT_STARTED = 127
+_A_WHILE = 0.1
 
 
 def fork(work: Callable[[], None]) -> int:
@@ -52,7 +53,7 @@ async def finish(pid: int, seconds: float) -> int:
     except BaseException:
         _kill(pid)
         raise
-    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    return _status_of(pid)
 
 
 async def perform(work: Callable[[], None], seconds: float | None) -> None:
@@ -74,7 +75,8 @@ async def perform(work: Callable[[], None], seconds: float | None) -> None:
         with contextlib.suppress(RuntimeError):
             loop.call_soon_threadsafe(_settle, done, failure)
 
-    threading.Thread(target=run, daemon=True).start()
+    # Not by a ``Thread``, whose start waits for it to have begun.
+    _thread.start_new_thread(run, ())
     async with asyncio.timeout(seconds):
         await done
 
@@ -144,6 +146,20 @@ async def _end_of(pid: int) -> None:
     finally:
         loop.remove_reader(pidfd)
         os.close(pidfd)
+
+
+def _status_of(pid: int) -> int:
+    """Return how a child ended, and have it collected a while later.
+
+    The kernel says that a program has ended before the last of its threads is quite gone. Whoever
+    collects it at once, and with that takes the processor from this thread, makes the kernel spin
+    (``proc_invalidate_siblings_dcache``) until it is the thread's turn again. With dozens of
+    plugins at a time that was more than a millisecond for each.
+    """
+    # Nothing is what it returns where it need not wait, and only there.
+    ended = cast("os.waitid_result", os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT))
+    asyncio.get_running_loop().call_later(_A_WHILE, os.waitpid, pid, 0)
+    return ended.si_status if ended.si_code == os.CLD_EXITED else -ended.si_status
 
 
 def _settle(future: asyncio.Future[None], failure: BaseException | None = None) -> None:
