@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Iterable, Mapping, Set
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -89,14 +89,15 @@ class Options:
 
 def encode_options(options: Options) -> dict[str, Any]:
     """Return the options as a JSON object."""
-    return asdict(options)
+    # Not by ``asdict``, which copies every value: this is done for each container.
+    return {each.name: getattr(options, each.name) for each in fields(Options)}
 
 
 def decode_options(document: Mapping[str, Any], otherwise: Options) -> Options:
     """Return the options a container was launched with, from a document that may lack some."""
     known = {field.name for field in fields(Options)}
     given = {key: value for key, value in document.items() if key in known}
-    return Options(**{**asdict(otherwise), **given})
+    return Options(**{**encode_options(otherwise), **given})
 
 
 def request_of(spec: Spec, path: str = "networks") -> ContainerRequest:

@@ -12,6 +12,7 @@ from mesos_cni_port_mapper.harness.containers import EXITED, LOST, RUNNING, STAR
 from mesos_cni_port_mapper.harness.errors import HarnessError, UsageError
 from mesos_cni_port_mapper.harness.identity import has_ended, open_running
 from mesos_cni_port_mapper.harness.state import Directory
+from mesos_cni_port_mapper.linux import signals
 
 INTERVAL = 0.05
 _LONGEST = 5.0
@@ -23,7 +24,7 @@ def parse_signal(text: str, path: str) -> int:
     with contextlib.suppress(KeyError):
         return int(signal.Signals[f"SIG{name}"])
     # Of three digits at most: more is no signal, and reading a million takes a while.
-    if text.isascii() and text.isdigit() and len(text) < 4 and int(text) in signal.valid_signals():
+    if text.isascii() and text.isdigit() and len(text) < 4 and int(text) in signals.ALL:
         return int(text)
     raise UsageError(f"{path}: there is no signal {text!r}")
 

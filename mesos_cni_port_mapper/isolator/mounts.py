@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from mesos_cni_port_mapper.linux import syscalls
+from mesos_cni_port_mapper.linux import files, syscalls
 
 _ESCAPED = re.compile(r"\\([0-7]{3})")
 _BLANK = re.compile(r"[ \t\n\\]")
@@ -61,8 +61,8 @@ def is_shared_alone(mounts: list[Mount], path: str) -> bool:
 def read_mounts(path: str) -> list[Mount]:
     """Return what this process sees mounted at a path, and what that is mounted on."""
     # The kernel escapes blanks and backslashes; other bytes are as they are in the path.
-    table = Path("/proc/self/mountinfo").read_text(errors="surrogateescape")
-    return find_mounts(table, path)
+    table = files.read("/proc/self/mountinfo") or b""
+    return find_mounts(os.fsdecode(table), path)
 
 
 @contextmanager

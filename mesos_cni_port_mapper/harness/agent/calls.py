@@ -14,6 +14,7 @@ from mesos_cni_port_mapper.harness.errors import UsageError
 from mesos_cni_port_mapper.harness.isolation import request_of
 from mesos_cni_port_mapper.harness.spec import Spec, check_container_id
 from mesos_cni_port_mapper.harness.task import parse_task
+from mesos_cni_port_mapper.linux import signals
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +107,7 @@ def _kill(call: Section) -> KillContainer:
     if not section.has("signal"):
         return KillContainer(_container_id(section), signal.SIGKILL)
     number = section.integer("signal", 1, signal.NSIG - 1)
-    if number not in signal.valid_signals():
+    if number not in signals.ALL:
         refuse(section.path_of("signal"), f"there is no signal {number}")
     return KillContainer(_container_id(section), number)
 

@@ -9,6 +9,7 @@ from typing import Any
 from mesos_cni_port_mapper.harness import containers
 from mesos_cni_port_mapper.harness.containers import Container
 from mesos_cni_port_mapper.harness.spec import Spec
+from mesos_cni_port_mapper.linux import signals
 
 FRAMEWORK = "mesos-cni"
 """The ID and name of the one framework there is; a Mesos agent would have many."""
@@ -42,7 +43,7 @@ def task_state(container: Container) -> str:
 def wait_status(status: int) -> int:
     """Return an exit status that a shell would report as wait(2) does, which is Mesos' form."""
     number = status - _BY_SIGNAL
-    return number if number in signal.valid_signals() else status << 8
+    return number if number in signals.ALL else status << 8
 
 
 def root_of(container_id: str) -> str:
