@@ -6,15 +6,13 @@ modules from it, into a process that is still the host's root.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from mesos_cni_port_mapper.harness.errors import HarnessError
+from mesos_cni_port_mapper.value import Value
 
 _HIGHEST = 0xFFFFFFFE
 
 
-@dataclass(frozen=True, slots=True)
-class Account:
+class Account(Value):
     """The IDs to take, all groups of the user included, and the home directory."""
 
     uid: int
@@ -36,7 +34,7 @@ def parse_account(text: str | None, passwd: str, group: str) -> Account:
     if primary:
         gid = _group(primary, group)
     name = entry[0] if entry else ""
-    return Account(uid, gid, _groups_of(name, group, gid), home)
+    return Account(uid=uid, gid=gid, groups=_groups_of(name, group, gid), home=home)
 
 
 def _group(text: str, group: str) -> int:
@@ -51,15 +49,15 @@ def _group(text: str, group: str) -> int:
 def _groups_of(name: str, group: str, gid: int) -> tuple[int, ...]:
     found = {gid}
     for line in group.splitlines():
-        fields = line.split(":")
-        if len(fields) == 4 and name and name in fields[3].split(",") and _is_number(fields[2]):
+        fields = line.split(":") if name and name in line else []
+        if len(fields) == 4 and name in fields[3].split(",") and _is_number(fields[2]):
             found.add(int(fields[2]))
     return tuple(sorted(found))
 
 
 def _entry(content: str, wanted: str, count: int) -> list[str] | None:
     """Return the fields of the line for a name, or else for a number."""
-    lines = [line.split(":") for line in content.splitlines()]
+    lines = [line.split(":") for line in content.splitlines() if wanted in line]
     lines = [fields for fields in lines if len(fields) >= count]
     for position in (0, 2):
         for fields in lines:

@@ -6,7 +6,6 @@ import os
 import socket
 from typing import Protocol
 
-from mesos_cni_port_mapper.cni import codec
 from mesos_cni_port_mapper.harness import containers, state
 from mesos_cni_port_mapper.harness.cradle import QUESTION_LIMIT, fork_here
 from mesos_cni_port_mapper.harness.descriptors import receive
@@ -23,7 +22,9 @@ from mesos_cni_port_mapper.harness.init import (
     become_init,
     decode_message,
 )
-from mesos_cni_port_mapper.harness.spec import Spec, encode_spec
+from mesos_cni_port_mapper.harness.mounts import plan_mounts
+from mesos_cni_port_mapper.harness.orders import Orders, encode_orders
+from mesos_cni_port_mapper.harness.spec import Spec
 from mesos_cni_port_mapper.harness.state import Directory
 from mesos_cni_port_mapper.harness.waiting import readable
 from mesos_cni_port_mapper.isolator.records import Preparation
@@ -86,14 +87,14 @@ class Cradle:
 
     def fork(self, birth: Birth) -> int:
         """Have an init forked."""
-        spec = os.memfd_create("spec")
+        orders = os.memfd_create("orders")
         try:
-            files.write_all(spec, codec.encode(encode_spec(birth.spec)))
+            files.write_all(orders, encode_orders(birth.orders))
             streams = (birth.stdin, birth.stdout, birth.stderr, birth.status)
-            descriptors = [spec, birth.channel.fileno(), *streams, *birth.enter]
+            descriptors = [orders, birth.channel, *streams, *birth.enter]
             return self._ask(f"fork {birth.unshare}", descriptors)
         finally:
-            os.close(spec)
+            os.close(orders)
 
     def reap(self, pid: int) -> int:
         """Return an init's wait status."""
@@ -123,11 +124,18 @@ def fork_init(
     """
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     streams = [directory.create(name) for name in (state.STDOUT, state.STDERR)]
+    flags = flags_of(preparation)
+    own_network = bool(flags & syscalls.CLONE_NEWNET or preparation.joins)
     birth = Birth(
-        spec=spec,
-        unshare=flags_of(preparation),
+        orders=Orders(
+            container_id=spec.container_id,
+            rootfs=spec.rootfs,
+            mounts=plan_mounts(spec, own_network=own_network),
+            command=spec.command,
+        ),
+        unshare=flags,
         enter=_open_namespaces(directory, preparation.joins),
-        channel=theirs,
+        channel=theirs.fileno(),
         stdin=stdin,
         stdout=streams[0],
         stderr=streams[1],

@@ -8,13 +8,16 @@ import fcntl
 import os
 import signal
 import termios
-from collections.abc import Mapping
-from typing import NoReturn
 
 from mesos_cni_port_mapper.cni import codec
 from mesos_cni_port_mapper.harness.account import Account
 from mesos_cni_port_mapper.harness.errors import NOT_EXECUTABLE, NOT_FOUND, HarnessError
-from mesos_cni_port_mapper.harness.spec import Spec
+from mesos_cni_port_mapper.harness.orders import Command
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from typing import NoReturn
 
 SEARCH_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
@@ -22,10 +25,10 @@ SEARCH_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _CHANGED = (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGINT)
 
 
-def environment_of(spec: Spec, given: Mapping[str, str], home: str) -> dict[str, str]:
+def environment_of(command: Command, given: Mapping[str, str], home: str) -> dict[str, str]:
     """Return the command's environment: defaults, what the isolator gives, what was asked for."""
-    defaults = {"PATH": SEARCH_PATH, "HOME": home, **({"TERM": "xterm"} if spec.tty else {})}
-    return {**defaults, **given, **spec.environment}
+    defaults = {"PATH": SEARCH_PATH, "HOME": home, **({"TERM": "xterm"} if command.tty else {})}
+    return {**defaults, **given, **command.environment}
 
 
 def is_ours(account: Account) -> bool:
@@ -33,35 +36,36 @@ def is_ours(account: Account) -> bool:
     return (account.uid, account.gid) == (os.getuid(), os.getgid())
 
 
-def spawn_command(spec: Spec, account: Account, environment: Mapping[str, str]) -> int:
+def spawn_command(command: Command, account: Account, environment: Mapping[str, str]) -> int:
     """Start the command of an account that ``is_ours``, without a terminal; return its PID.
 
     The caller takes the account's groups and the working directory for good: what can be arranged
     before, a child need not be forked for, and forking an interpreter costs milliseconds.
     """
-    program = spec.program or ""
+    program = command.program or ""
     try:
         _become(account)
-        os.chdir(spec.working_directory or "/")
+        os.chdir(command.working_directory or "/")
     except OSError as error:
         raise HarnessError(f"working directory: {error.strerror}") from error
     try:
-        return _spawn(program, spec, environment)
+        return _spawn(program, command.argv, environment)
     except OSError as error:
         status = NOT_FOUND if isinstance(error, FileNotFoundError) else NOT_EXECUTABLE
         raise HarnessError(f"cannot run {program}: {error.strerror}", status) from error
 
 
-def _spawn(program: str, spec: Spec, environment: Mapping[str, str]) -> int:
+def _spawn(program: str, argv: Sequence[str], environment: Mapping[str, str]) -> int:
     """Search as ``os.execvpe`` does: the first reason that is not absence is the one to give."""
-    directories = [""] if "/" in program else os.get_exec_path(environment)
+    # Not by ``os.get_exec_path``, which imports a module for the sake of environments in bytes.
+    directories = [""] if "/" in program else environment.get("PATH", os.defpath).split(":")
     missing: OSError = FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), program)
     refusal: OSError | None = None
     for directory in directories:
         try:
             return os.posix_spawn(
                 os.path.join(directory, program),
-                list(spec.argv) or [program],
+                list(argv) or [program],
                 environment,
                 setsid=True,
                 setsigmask=(),
@@ -75,24 +79,24 @@ def _spawn(program: str, spec: Spec, environment: Mapping[str, str]) -> int:
 
 
 def run_command(
-    spec: Spec, account: Account, environment: Mapping[str, str], terminal: int, troubled: int
+    command: Command, account: Account, environment: Mapping[str, str], terminal: int, troubled: int
 ) -> NoReturn:
     """Turn a forked child into the command; what prevents that goes to ``troubled``."""
-    program = spec.program or ""
+    program = command.program or ""
     step, status = "session", 1
     try:
         os.setsid()
         if terminal >= 0:
             _control(terminal)
-        step = f"user {spec.user}"
+        step = f"user {command.user}"
         _become(account)
         step = "working directory"
-        os.chdir(spec.working_directory or "/")
+        os.chdir(command.working_directory or "/")
         step, status = "cannot run", NOT_EXECUTABLE
         for number in _CHANGED:
             signal.signal(number, signal.SIG_DFL)
         signal.pthread_sigmask(signal.SIG_SETMASK, ())
-        arguments = list(spec.argv) or [program]
+        arguments = list(command.argv) or [program]
         os.execvpe(program, arguments, dict(environment))  # noqa: S606 - there is no shell to want
     except OSError as error:
         running = status == NOT_EXECUTABLE

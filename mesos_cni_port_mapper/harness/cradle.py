@@ -18,14 +18,16 @@ import os
 import select
 import socket
 import sys
-from collections.abc import Callable
-from typing import NoReturn
 
-from mesos_cni_port_mapper.cni import codec
 from mesos_cni_port_mapper.harness.descriptors import receive
 from mesos_cni_port_mapper.harness.init import HELD, Birth, become_init
-from mesos_cni_port_mapper.harness.spec import decode_spec
+from mesos_cni_port_mapper.harness.orders import decode_orders
 from mesos_cni_port_mapper.linux import signals, syscalls
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import NoReturn
 
 QUESTION_LIMIT = 1 << 8
 _MOST_DESCRIPTORS = 16
@@ -41,7 +43,7 @@ def arguments(channel: int) -> list[str]:
     """Return the command line of a cradle with a first channel to serve."""
     if getattr(sys, "frozen", False):
         return [sys.executable, "--cradle", str(channel)]
-    return [sys.executable, "-c", _PROGRAM, str(channel), *sys.path]
+    return [sys.executable, "-I", "-S", "-c", _PROGRAM, str(channel), *sys.path]
 
 
 def main(channel: int) -> None:
@@ -92,10 +94,10 @@ def _be_born(unshare: int, descriptors: list[int]) -> NoReturn:
     file, channel, stdin, stdout, stderr, status, *enter = descriptors
     become_init(
         Birth(
-            spec=decode_spec(codec.decode(os.pread(file, os.fstat(file).st_size, 0))),
+            orders=decode_orders(os.pread(file, os.fstat(file).st_size, 0)),
             unshare=unshare,
             enter=enter,
-            channel=socket.socket(fileno=channel),
+            channel=channel,
             stdin=stdin,
             stdout=stdout,
             stderr=stderr,

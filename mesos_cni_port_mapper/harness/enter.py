@@ -105,11 +105,12 @@ class _Visit:
             account = parse_account(
                 self._spec.user, read_text("/etc/passwd"), read_text("/etc/group")
             )
-            environment = environment_of(self._spec, self._given, account.home)
+            wanted = self._spec.command
+            environment = environment_of(wanted, self._given, account.home)
             command = os.fork()
             if command == 0:
                 os.close(telling)
-                run_command(self._spec, account, environment, slave, troubled)
+                run_command(wanted, account, environment, slave, troubled)
             # This process is still outside as PIDs go, so it is the host's number that it knows.
             os.write(telling, str(command).encode())
             os.close(telling)

@@ -11,9 +11,6 @@ import contextlib
 import os
 import signal
 import socket
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, NoReturn
 
 from mesos_cni_port_mapper.cni import codec
 from mesos_cni_port_mapper.harness import rootfs
@@ -26,9 +23,14 @@ from mesos_cni_port_mapper.harness.command import (
 )
 from mesos_cni_port_mapper.harness.descriptors import close_all_but
 from mesos_cni_port_mapper.harness.errors import HarnessError, one_line
-from mesos_cni_port_mapper.harness.mounts import plan_mounts
-from mesos_cni_port_mapper.harness.spec import Spec
+from mesos_cni_port_mapper.harness.orders import Orders
 from mesos_cni_port_mapper.linux import files, signals, syscalls
+from mesos_cni_port_mapper.value import Value
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from typing import Any, NoReturn
 
 MESSAGE_LIMIT = 1 << 18
 
@@ -45,17 +47,16 @@ HELD = signals.ALL - _FAULTS
 _ENDING = {signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Birth:
+class Birth(Value):
     """What an init is given by the monitor that forks it.
 
     ``unshare`` are the namespaces to make, ``enter`` open files of those to enter instead.
     """
 
-    spec: Spec
+    orders: Orders
     unshare: int
     enter: Sequence[int]
-    channel: socket.socket
+    channel: int
     stdin: int
     stdout: int
     stderr: int
@@ -74,33 +75,32 @@ def become_init(birth: Birth) -> NoReturn:
     os._exit(1)
 
 
-def _fail(channel: socket.socket, words: str, status: int) -> NoReturn:
+def _fail(channel: int, words: str, status: int) -> NoReturn:
     with contextlib.suppress(OSError):
-        channel.send(codec.encode({"error": words, "status": status}))
+        os.write(channel, codec.encode({"error": words, "status": status}))
     os._exit(status)
 
 
 def _live(birth: Birth) -> None:
-    spec = birth.spec
+    orders = birth.orders
     syscalls.set_process_name("mesos-cni-init")
-    syscalls.set_command_line(f"mesos-cni: init of {spec.container_id}")
+    syscalls.set_command_line(f"mesos-cni: init of {orders.container_id}")
     os.setsid()
     _take_streams(birth)
     for namespace in birth.enter:
         syscalls.setns(namespace, 0)
     syscalls.unshare(birth.unshare)
-    close_all_but((0, 1, 2, birth.channel.fileno(), birth.status))
+    close_all_but((0, 1, 2, birth.channel, birth.status))
     rootfs.leave_propagation()
-    own_network = bool(birth.unshare & syscalls.CLONE_NEWNET or birth.enter)
-    rootfs.build(spec.rootfs, plan_mounts(spec, own_network=own_network))
-    birth.channel.send(codec.encode({"ready": True}))
-    word = birth.channel.recv(MESSAGE_LIMIT)
+    rootfs.build(orders.rootfs, orders.mounts)
+    os.write(birth.channel, codec.encode({"ready": True}))
+    word = os.read(birth.channel, MESSAGE_LIMIT)
     if not word:
         os._exit(1)  # The monitor is gone, and nobody will ever attach us.
-    if spec.rootfs is not None:
-        rootfs.change_root(spec.rootfs)
+    if orders.rootfs is not None:
+        rootfs.change_root(orders.rootfs)
     command = _start(birth, codec.decode(word)["environment"])
-    birth.channel.close()
+    os.close(birth.channel)
     status = _attend(command)
     files.write_all(birth.status, f"{status}\n".encode())
     os._exit(status)
@@ -113,35 +113,37 @@ def _take_streams(birth: Birth) -> None:
 
 def _start(birth: Birth, given: Mapping[str, str]) -> int:
     """Start the command and tell the monitor; return its PID, or 0 where there is none."""
-    spec = birth.spec
-    if spec.program is None:
-        birth.channel.send(codec.encode({"started": True}))
+    wanted = birth.orders.command
+    if wanted.program is None:
+        os.write(birth.channel, codec.encode({"started": True}))
         return 0
-    account = parse_account(spec.user, read_text("/etc/passwd"), read_text("/etc/group"))
-    environment = environment_of(spec, given, account.home)
-    if spec.tty or not is_ours(account):
+    account = parse_account(wanted.user, read_text("/etc/passwd"), read_text("/etc/group"))
+    environment = environment_of(wanted, given, account.home)
+    if wanted.tty or not is_ours(account):
         return _fork_command(birth, account, environment)
-    pid = spawn_command(spec, account, environment)
-    birth.channel.send(codec.encode({"started": True}))
+    pid = spawn_command(wanted, account, environment)
+    os.write(birth.channel, codec.encode({"started": True}))
     return pid
 
 
 def _fork_command(birth: Birth, account: Account, environment: Mapping[str, str]) -> int:
-    spec = birth.spec
-    master, slave = os.openpty() if spec.tty else (-1, -1)
+    wanted = birth.orders.command
+    master, slave = os.openpty() if wanted.tty else (-1, -1)
     trouble, troubled = os.pipe()
     pid = os.fork()
     if pid == 0:
-        run_command(spec, account, environment, slave, troubled)
+        run_command(wanted, account, environment, slave, troubled)
     os.close(troubled)
     words = os.read(trouble, 4096)
     os.close(trouble)
     if words:
         message = codec.decode(words)
         raise HarnessError(message["error"], message["status"])
-    masters = [master] if spec.tty else []
-    socket.send_fds(birth.channel, [codec.encode({"started": True})], masters)
-    for descriptor in (*masters, *([slave] if spec.tty else [])):
+    masters = [master] if wanted.tty else []
+    channel = socket.socket(fileno=birth.channel)
+    socket.send_fds(channel, [codec.encode({"started": True})], masters)
+    channel.detach()
+    for descriptor in (*masters, *([slave] if wanted.tty else [])):
         os.close(descriptor)
     return pid
 

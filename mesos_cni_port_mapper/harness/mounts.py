@@ -7,8 +7,7 @@ of its own processes and, where it has a network of its own, a /sys that shows t
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from mesos_cni_port_mapper.harness.orders import Link, Mount
 from mesos_cni_port_mapper.harness.spec import Spec
 from mesos_cni_port_mapper.linux.syscalls import (
     MS_BIND,
@@ -30,36 +29,9 @@ LINKS = (
 _QUIET = MS_NOSUID | MS_NODEV | MS_NOEXEC
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Mount:
-    """One mount, ``target`` as the container will see it; a bind has no ``kind``.
-
-    ``about`` is what an error names: the flag or field it came from.
-    """
-
-    source: str
-    target: str
-    kind: str = ""
-    flags: int = 0
-    data: str = ""
-    read_only: bool = False
-    about: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Link:
-    """A symbolic link in a directory that has just been mounted."""
-
-    target: str
-    text: str
-
-
-Step = Mount | Link
-
-
-def plan_mounts(spec: Spec, *, own_network: bool) -> list[Step]:
+def plan_mounts(spec: Spec, *, own_network: bool) -> list[Mount | Link]:
     """Return what to mount before the isolator adds its files and the root is changed."""
-    steps: list[Step] = []
+    steps: list[Mount | Link] = []
     steps.append(Mount(source="proc", target="/proc", kind="proc", flags=_QUIET))
     if spec.rootfs or own_network:
         steps.append(Mount(source="sysfs", target="/sys", kind="sysfs", flags=_QUIET | MS_RDONLY))
@@ -78,9 +50,9 @@ def plan_mounts(spec: Spec, *, own_network: bool) -> list[Step]:
     return steps
 
 
-def _devices() -> list[Step]:
+def _devices() -> list[Mount | Link]:
     mode = "mode=0755,size=64k"
-    steps: list[Step] = [
+    steps: list[Mount | Link] = [
         Mount(source="tmpfs", target="/dev", kind="tmpfs", flags=MS_NOSUID, data=mode),
         Mount(
             source="devpts",

@@ -11,12 +11,15 @@ import errno
 import os
 import stat
 from collections import deque
-from collections.abc import Iterator, Sequence
 
 from mesos_cni_port_mapper.harness.errors import HarnessError, one_line
-from mesos_cni_port_mapper.harness.mounts import Link, Mount, Step
+from mesos_cni_port_mapper.harness.orders import Link, Mount
 from mesos_cni_port_mapper.linux import syscalls
 from mesos_cni_port_mapper.linux.syscalls import MNT_DETACH, MS_BIND, MS_REC, MS_SLAVE
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 _MOST_LINKS = 40
 _DIRECTORY = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -27,7 +30,7 @@ def leave_propagation() -> None:
     syscalls.mount("none", "/", "", MS_REC | MS_SLAVE)
 
 
-def build(rootfs: str | None, steps: Sequence[Step]) -> None:
+def build(rootfs: str | None, steps: Sequence[Mount | Link]) -> None:
     """Mount everything; a rootfs becomes a mount of its own, as changing the root demands."""
     if rootfs is not None:
         try:
@@ -48,7 +51,7 @@ def change_root(rootfs: str) -> None:
     os.chdir("/")
 
 
-def _take(rootfs: str | None, step: Step) -> None:
+def _take(rootfs: str | None, step: Mount | Link) -> None:
     about = (step.about if isinstance(step, Mount) else "") or step.target
     try:
         if isinstance(step, Link):
@@ -61,29 +64,32 @@ def _take(rootfs: str | None, step: Step) -> None:
 
 def _mount(rootfs: str | None, step: Mount) -> None:
     is_file = bool(step.flags & MS_BIND) and not os.path.isdir(step.source)
-    # Without a rootfs a missing mount point would have to be made on the host.
-    with _walked(rootfs, step.target, create=rootfs is not None, is_file=is_file) as target:
+    target = _open_target(rootfs, step.target, create=True, is_file=is_file)
+    try:
         if step.target == "/sys":
             _mount_sysfs(step, target)
         else:
             syscalls.mount(step.source, _path_of(target), step.kind, step.flags, step.data)
-    if step.read_only:
-        # By path again: the descriptor shows what is now covered.
-        with _walked(rootfs, step.target, create=False) as target:
-            syscalls.make_read_only(target)
-
-
-@contextlib.contextmanager
-def _walked(rootfs: str | None, path: str, *, create: bool, is_file: bool = False) -> Iterator[int]:
-    root = os.open(rootfs or "/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        target = walk(root, path, create=create, is_file=is_file)
-    finally:
-        os.close(root)
-    try:
-        yield target
     finally:
         os.close(target)
+    if step.read_only:
+        # By path again: the descriptor shows what is now covered.
+        target = _open_target(rootfs, step.target, create=False)
+        try:
+            syscalls.make_read_only(target)
+        finally:
+            os.close(target)
+
+
+def _open_target(rootfs: str | None, path: str, *, create: bool, is_file: bool = False) -> int:
+    if rootfs is None:
+        # The links of the host lead where it means them to, and nothing is made there.
+        return os.open(path, os.O_PATH | os.O_CLOEXEC)
+    root = os.open(rootfs, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        return walk(root, path, create=create, is_file=is_file)
+    finally:
+        os.close(root)
 
 
 def _mount_sysfs(step: Mount, target: int) -> None:

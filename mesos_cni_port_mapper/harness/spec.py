@@ -9,6 +9,7 @@ from typing import Any
 from mesos_cni_port_mapper.cni.fields import Section, refuse, shown
 from mesos_cni_port_mapper.cni.names import is_name
 from mesos_cni_port_mapper.harness.errors import UsageError
+from mesos_cni_port_mapper.harness.orders import Command
 from mesos_cni_port_mapper.isolator.names import (
     LONGEST_COMPONENT,
     LONGEST_LEVEL,
@@ -57,6 +58,18 @@ class Spec:
     tty: bool = False
     name: str = ""
     docker: Docker | None = None
+
+    @property
+    def command(self) -> Command:
+        """Return what is to be run in it."""
+        return Command(
+            program=self.program,
+            argv=self.argv,
+            environment=self.environment,
+            user=self.user,
+            working_directory=self.working_directory,
+            tty=self.tty,
+        )
 
     @property
     def parent(self) -> str | None:

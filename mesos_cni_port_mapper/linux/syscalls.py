@@ -9,6 +9,7 @@ from __future__ import annotations
 import ctypes
 import os
 import signal
+from functools import cache
 
 CLONE_FS = 0x00000200
 CLONE_NEWNS = 0x00020000
@@ -74,6 +75,9 @@ _declare("pivot_root", ctypes.c_char_p, ctypes.c_char_p)
 _declare("sethostname", ctypes.c_char_p, ctypes.c_size_t)
 _declare("prctl", ctypes.c_int, *[ctypes.c_ulong] * 4)
 
+# The same once more, for what it takes besides numbers.
+_prctl_text = _libc["prctl"]
+_prctl_text.argtypes = (ctypes.c_int, ctypes.c_char_p)
 
 _libc.syscall.restype = ctypes.c_long
 
@@ -170,8 +174,7 @@ def die_with_parent(number: int = signal.SIGKILL) -> None:
 
 def set_process_name(name: str) -> None:
     """Set what ps and /proc/PID/comm show; the kernel keeps 15 bytes of it."""
-    text = ctypes.create_string_buffer(os.fsencode(name)[:_NAME_LIMIT])
-    prctl(PR_SET_NAME, ctypes.addressof(text))
+    _check(_prctl_text(PR_SET_NAME, os.fsencode(name)[:_NAME_LIMIT]), name)
 
 
 def set_command_line(text: str) -> None:
@@ -180,15 +183,24 @@ def set_command_line(text: str) -> None:
     It is written over the command line that was inherited, which may hold what a container should
     not read, and cut where that ends.
     """
+    start, size = _find_command_line()
+    if start and size > 1:
+        data = os.fsencode(text)[: size - 1]
+        ctypes.memmove(start, data.ljust(size, b"\0"), size)
+        # So that nobody reads the zeros after it as empty arguments; where it is refused, they do.
+        _libc.prctl(_PR_SET_MM, _PR_SET_MM_ARG_END, start + len(data) + 1, 0, 0)
+
+
+@cache
+def _find_command_line() -> tuple[int, int]:
+    """Return where the command line begins, and the room it had when this program was executed.
+
+    Forks know it by what they inherit: by then it may have been made shorter.
+    """
     with open("/proc/self/stat", "rb") as stat:
         fields = stat.read().rpartition(b")")[2].split()
     start, end = int(fields[45]), int(fields[46])
-    if start and end > start + 1:
-        ctypes.memset(start, 0, end - start)
-        data = os.fsencode(text)[: end - start - 1]
-        ctypes.memmove(start, data, len(data))
-        # So that nobody reads the zeros after it as empty arguments; where it is refused, they do.
-        _libc.prctl(_PR_SET_MM, _PR_SET_MM_ARG_END, start + len(data) + 1, 0, 0)
+    return start, end - start
 
 
 def _name_of(fd: int) -> str:

@@ -38,7 +38,8 @@ from mesos_cni_port_mapper.harness.isolation import (
     request_of,
 )
 from mesos_cni_port_mapper.harness.monitor import encode_failure
-from mesos_cni_port_mapper.harness.mounts import Mount, plan_mounts
+from mesos_cni_port_mapper.harness.mounts import plan_mounts
+from mesos_cni_port_mapper.harness.orders import Command, Mount
 from mesos_cni_port_mapper.harness.recovery import plan_for
 from mesos_cni_port_mapper.harness.signalling import parse_signal
 from mesos_cni_port_mapper.harness.spec import Spec, Volume
@@ -99,13 +100,13 @@ def test_a_signal_is_counted_as_a_shell_counts_it(returncode: int, status: int) 
 @pytest.mark.parametrize(
     ("user", "account"),
     [
-        (None, Account(0, 0, (0,), "/root")),
-        ("web", Account(33, 44, (44, 55), "/srv")),
-        ("33", Account(33, 44, (44, 55), "/srv")),
-        ("web:extra", Account(33, 55, (55,), "/srv")),
-        ("web:0", Account(33, 0, (0, 55), "/srv")),
-        ("1000", Account(1000, 0, (0,), "/")),
-        ("1000:1001", Account(1000, 1001, (1001,), "/")),
+        (None, Account(uid=0, gid=0, groups=(0,), home="/root")),
+        ("web", Account(uid=33, gid=44, groups=(44, 55), home="/srv")),
+        ("33", Account(uid=33, gid=44, groups=(44, 55), home="/srv")),
+        ("web:extra", Account(uid=33, gid=55, groups=(55,), home="/srv")),
+        ("web:0", Account(uid=33, gid=0, groups=(0, 55), home="/srv")),
+        ("1000", Account(uid=1000, gid=0, groups=(0,), home="/")),
+        ("1000:1001", Account(uid=1000, gid=1001, groups=(1001,), home="/")),
     ],
 )
 def test_a_user_is_looked_up_in_the_containers_files(user: str | None, account: Account) -> None:
@@ -179,10 +180,10 @@ def test_no_other_signal_exists(text: str) -> None:
 
 
 def test_what_was_asked_for_beats_what_the_isolator_gives_beats_the_defaults() -> None:
-    spec = Spec(container_id="a", environment={"LIBPROCESS_IP": "1.2.3.4", "A": "b"})
+    command = Command(environment={"LIBPROCESS_IP": "1.2.3.4", "A": "b"})
     given = {"LIBPROCESS_IP": "0.0.0.0", "HOME": "/given"}
 
-    found = environment_of(spec, given, "/root")
+    found = environment_of(command, given, "/root")
 
     assert (found["LIBPROCESS_IP"], found["HOME"], found["A"]) == ("1.2.3.4", "/given", "b")
     assert "TERM" not in found
