@@ -15,6 +15,7 @@ from mesos_cni_port_mapper.cni.errors import CniError
 from mesos_cni_port_mapper.cni.result import Result
 from mesos_cni_port_mapper.isolator import netconf, paths, plugins
 from mesos_cni_port_mapper.isolator.checkpoints import ContainerState, CorruptError
+from mesos_cni_port_mapper.isolator.concurrency import Turns
 from mesos_cni_port_mapper.isolator.configurations import NetworkConfiguration
 from mesos_cni_port_mapper.isolator.dns import NO_DNS, Dns, parse_dns
 from mesos_cni_port_mapper.isolator.errors import IsolatorError
@@ -33,10 +34,11 @@ class Attached:
 
 @dataclass(frozen=True, slots=True)
 class Attacher:
-    """Runs plugins for containers, ``seconds`` each at the most."""
+    """Runs plugins for containers, ``seconds`` each at the most, a few at a time."""
 
     plugin_path: PluginPath
     seconds: float
+    turns: Turns
 
     async def attach(
         self,
@@ -64,7 +66,7 @@ class Attacher:
                     f"{invocation.described()} cannot be given the result before its own",
                     str(error),
                 ) from error
-            answer = await plugins.run(invocation, stdin, self.seconds)
+            answer = await self._run(invocation, stdin)
             try:
                 previous = netconf.parse_result(answer, configuration.version)
                 attached = read_attached(previous, ifname)
@@ -120,7 +122,11 @@ class Attacher:
                 programs[index], "DEL", state.container_id, configuration, ifname, netns
             )
             stdin = netconf.encode(netconf.render_for_plugin(configuration, index, previous))
-            await plugins.run(invocation, stdin, self.seconds)
+            await self._run(invocation, stdin)
+
+    async def _run(self, invocation: plugins.Invocation, stdin: bytes) -> bytes:
+        async with self.turns.take():
+            return await plugins.run(invocation, stdin, self.seconds)
 
     def _programs(self, configuration: NetworkConfiguration, container_id: str) -> list[str]:
         programs = []

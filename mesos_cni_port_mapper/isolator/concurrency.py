@@ -1,14 +1,41 @@
-"""Doing several things at once, and hearing of everything that failed."""
+"""Doing several things at once, a few at a time, and hearing of everything that failed."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Iterable
+from collections.abc import AsyncIterator, Coroutine, Iterable
+from contextlib import asynccontextmanager
 from typing import TypeVar
 
 from mesos_cni_port_mapper.isolator.errors import IsolatorError
 
 _T = TypeVar("_T")
+
+
+class Turns:
+    """Lets a few at a time do what takes longer the more of them do it.
+
+    A turn is over after so many seconds, though the work may go on: whatever hangs keeps nobody
+    else waiting for longer than that.
+    """
+
+    def __init__(self, most: int, seconds: float) -> None:
+        self._free = asyncio.Semaphore(most)
+        self._seconds = seconds
+
+    @asynccontextmanager
+    async def take(self) -> AsyncIterator[None]:
+        """Wait for a turn, and have it."""
+        await self._free.acquire()
+        loop = asyncio.get_running_loop()
+        turn: asyncio.Future[None] = loop.create_future()
+        turn.add_done_callback(lambda _: self._free.release())
+        timer = loop.call_later(self._seconds, turn.cancel)
+        try:
+            yield
+        finally:
+            timer.cancel()
+            turn.cancel()
 
 
 async def all_of(work: Iterable[Coroutine[None, None, _T]]) -> list[_T]:

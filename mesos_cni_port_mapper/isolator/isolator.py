@@ -7,6 +7,7 @@ known is in the state root, and any other process can ask for the status, clean 
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Iterable, Mapping, Set
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -17,7 +18,7 @@ from mesos_cni_port_mapper.cni.errors import os_reason
 from mesos_cni_port_mapper.isolator import counters, inside, mounts, paths
 from mesos_cni_port_mapper.isolator.attachments import Attached, Attacher, load_attached
 from mesos_cni_port_mapper.isolator.checkpoints import Checkpoints, ContainerState, CorruptError
-from mesos_cni_port_mapper.isolator.concurrency import all_of
+from mesos_cni_port_mapper.isolator.concurrency import Turns, all_of
 from mesos_cni_port_mapper.isolator.configurations import (
     Catalogue,
     NetworkConfiguration,
@@ -59,6 +60,11 @@ __all__ = ["ContainerRequest", "Isolator", "IsolatorError", "Preparation", "Sett
 
 _LOOK_AGAIN = 0.02
 
+# Plugins wait for each other's locks and are refused each other's transactions, so that many at a
+# time get less done. Those that wait for something else, a lease say, have their turn ended soon.
+_AT_A_TIME = 2  # for each processor
+_TURN = 1.0
+
 
 class Isolator:
     """Attaches containers to networks. Its coroutines run in asyncio's thread, many at a time."""
@@ -66,7 +72,8 @@ class Isolator:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._checkpoints = Checkpoints(settings.root)
-        self._attacher = Attacher(settings.plugin_path, settings.plugin_timeout)
+        turns = Turns(_AT_A_TIME * len(os.sched_getaffinity(0)), _TURN)
+        self._attacher = Attacher(settings.plugin_path, settings.plugin_timeout, turns)
         self._plans: dict[str, Plan] = {}
 
     @classmethod

@@ -1,5 +1,6 @@
 """One process looks after many containers of an agent, and may be killed as any other."""
 
+import os
 import signal
 import time
 from collections.abc import Iterator
@@ -123,6 +124,23 @@ def test_what_a_keeper_was_handed_before_it_died_is_launched_by_another(
     assert keeper(tool, "b") == keeper(tool, "c") != victim
     assert [end(agent, name) for name in "abc"] == [ENDED] * 3
     assert sorted(tool.plugins.commands("fake")) == ["ADD"] * 3 + ["DEL"] * 3
+
+
+def test_plugins_that_hang_keep_no_other_container_from_its_network(
+    tool: Tool, agent: Agent
+) -> None:
+    tool.plugins.hanging("hanging", commands=["ADD"])
+    tool.network("stuck", plugin="hanging")
+    names = [f"stuck{number}" for number in range(3 * len(os.sched_getaffinity(0)))]
+    with ThreadPoolExecutor(len(names)) as pool:
+        launches = [pool.submit(agent.launch, name, {"name": "stuck"}) for name in names]
+        tool.plugins.await_call("hanging")
+        launch(agent, "web")
+        assert [each.done() for each in launches] == [False] * len(names)
+        for name in names:
+            agent.call("KILL_CONTAINER", container_id=identity(name), signal=9)
+        assert [each.result().status for each in launches] == [500] * len(names)
+    assert end(agent, "web") == ENDED
 
 
 def test_a_cradle_that_was_killed_takes_nothing_with_it(tool: Tool, agent: Agent) -> None:
