@@ -16,7 +16,7 @@ from mesos_cni_port_mapper.harness.orders import Command
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping
     from typing import NoReturn
 
 SEARCH_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -48,29 +48,31 @@ def spawn_command(command: Command, account: Account, environment: Mapping[str, 
         os.chdir(command.working_directory or "/")
     except OSError as error:
         raise HarnessError(f"working directory: {error.strerror}") from error
+    arguments = list(command.argv) or [program]
+
+    def start(path: str) -> int:
+        return os.posix_spawn(
+            path, arguments, environment, setsid=True, setsigmask=(), setsigdef=_CHANGED
+        )
+
     try:
-        return _spawn(program, command.argv, environment)
+        return _start(program, environment, start)
     except OSError as error:
         status = NOT_FOUND if isinstance(error, FileNotFoundError) else NOT_EXECUTABLE
         raise HarnessError(f"cannot run {program}: {error.strerror}", status) from error
 
 
-def _spawn(program: str, argv: Sequence[str], environment: Mapping[str, str]) -> int:
-    """Search as ``os.execvpe`` does: the first reason that is not absence is the one to give."""
-    # Not by ``os.get_exec_path``, which imports a module for the sake of environments in bytes.
+def _start(program: str, environment: Mapping[str, str], start: Callable[[str], int]) -> int:
+    """Search as ``os.execvpe`` does: the first reason that is not absence is the one to give.
+
+    That function itself imports a module, and by now nothing can be imported any more.
+    """
     directories = [""] if "/" in program else environment.get("PATH", os.defpath).split(":")
     missing: OSError = FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), program)
     refusal: OSError | None = None
     for directory in directories:
         try:
-            return os.posix_spawn(
-                os.path.join(directory, program),
-                list(argv) or [program],
-                environment,
-                setsid=True,
-                setsigmask=(),
-                setsigdef=_CHANGED,
-            )
+            return start(os.path.join(directory, program))
         except (FileNotFoundError, NotADirectoryError) as error:
             missing = error
         except OSError as error:
@@ -97,7 +99,7 @@ def run_command(
             signal.signal(number, signal.SIG_DFL)
         signal.pthread_sigmask(signal.SIG_SETMASK, ())
         arguments = list(command.argv) or [program]
-        os.execvpe(program, arguments, dict(environment))  # noqa: S606 - there is no shell to want
+        _start(program, environment, lambda path: os.execve(path, arguments, environment))  # noqa: S606 - there is no shell to want
     except OSError as error:
         running = status == NOT_EXECUTABLE
         if running and isinstance(error, FileNotFoundError):

@@ -21,7 +21,7 @@ from mesos_cni_port_mapper.harness.command import environment_of, run_command
 from mesos_cni_port_mapper.harness.containers import RUNNING, Container, status_of
 from mesos_cni_port_mapper.harness.errors import HarnessError, one_line
 from mesos_cni_port_mapper.harness.identity import has_ended, open_running
-from mesos_cni_port_mapper.harness.init import read_text
+from mesos_cni_port_mapper.harness.init import close_imports, read_text
 from mesos_cni_port_mapper.harness.spec import Spec
 from mesos_cni_port_mapper.linux import files, syscalls
 
@@ -100,6 +100,7 @@ class _Visit:
     ) -> NoReturn:
         try:
             signal.pthread_sigmask(signal.SIG_BLOCK, _FORWARDED)
+            close_imports()
             for namespace, flag in namespaces:
                 syscalls.setns(namespace, flag)
             account = parse_account(

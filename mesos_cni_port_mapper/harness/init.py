@@ -2,7 +2,8 @@
 
 It is forked from the monitor and stays what it is, a Python interpreter. As the first process of a
 PID namespace it takes all others with it. Everything it needs is imported here and at the top of
-what it imports: once the root has changed, a module would be looked for in the container's files.
+what it imports: once the root has changed, a module would be looked for in the container's files,
+were it looked for at all.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import contextlib
 import os
 import signal
 import socket
+import sys
 
 from mesos_cni_port_mapper.cni import codec
 from mesos_cni_port_mapper.harness import rootfs
@@ -90,6 +92,7 @@ def _live(birth: Birth) -> None:
     for namespace in birth.enter:
         syscalls.setns(namespace, 0)
     syscalls.unshare(birth.unshare)
+    close_imports()
     close_all_but((0, 1, 2, birth.channel, birth.status))
     rootfs.leave_propagation()
     rootfs.build(orders.rootfs, orders.mounts)
@@ -104,6 +107,11 @@ def _live(birth: Birth) -> None:
     status = _attend(command)
     files.write_all(birth.status, f"{status}\n".encode())
     os._exit(status)
+
+
+def close_imports() -> None:
+    """Have no module be looked for any more: where we go, the files are not ours."""
+    sys.meta_path.clear()
 
 
 def _take_streams(birth: Birth) -> None:
