@@ -20,15 +20,30 @@ EXITED = "exited"
 LOST = "lost"
 
 
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a command ended: its status as a shell counts it, and the signal if it was one."""
+
+    status: int
+    signal: int | None = None
+
+
+def outcome_of(returncode: int) -> Outcome:
+    """Return how a command ended, of its exit status or minus the signal that ended it."""
+    return Outcome(returncode) if returncode >= 0 else Outcome(128 - returncode, -returncode)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ending:
     """How a container ended: ``status`` as a shell counts it, or unknown when nobody saw it.
 
+    ``signal`` tells the status of a signal from the same one that a command chose to exit with.
     ``error`` is why it could not be detached, or started; it is empty for one that could.
     """
 
     status: int | None
     finished: float
+    signal: int | None = None
     detached: bool = True
     error: str = ""
 
@@ -149,15 +164,10 @@ def monitor_of(directory: Directory) -> Identity | None:
     return _identity(directory, state.MONITOR)
 
 
-def init_status(directory: Directory) -> int | None:
+def init_outcome(directory: Directory) -> Outcome | None:
     """Return what init saw the command end with, or nothing when it did not live to see it."""
     text = (directory.read_bytes(state.INIT_STATUS) or b"").strip()
-    return int(text) if text.isdigit() else None
-
-
-def status_of(returncode: int) -> int:
-    """Return an exit status as a shell counts it: 128 and the signal for a process it ended."""
-    return returncode if returncode >= 0 else 128 - returncode
+    return outcome_of(int(text)) if text.removeprefix(b"-").isdigit() else None
 
 
 def _spec(directory: Directory, document: dict[str, Any]) -> Spec:
@@ -188,6 +198,7 @@ def _ending(directory: Directory) -> Ending | None:
     return Ending(
         status=document.get("status"),
         finished=document.get("finished", 0.0),
+        signal=document.get("signal"),
         detached=document.get("detached") is not False,
         error=document.get("error", ""),
     )

@@ -16,6 +16,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from mesos_cni_port_mapper.harness import containers, signalling, state
+from mesos_cni_port_mapper.harness.containers import Outcome
 from mesos_cni_port_mapper.harness.docker_plan import (
     HOST,
     name_of,
@@ -32,7 +33,7 @@ from mesos_cni_port_mapper.harness.isolation import host_status
 from mesos_cni_port_mapper.harness.monitor import Post, encode_failure, run_to_end, say, settle_for
 from mesos_cni_port_mapper.harness.spec import Docker, Spec
 from mesos_cni_port_mapper.harness.state import Directory
-from mesos_cni_port_mapper.linux import files
+from mesos_cni_port_mapper.linux import files, signals
 
 if TYPE_CHECKING:
     from mesos_cni_port_mapper.harness.docker import Engine
@@ -62,7 +63,7 @@ def finish_docker(directory: Directory, spec: Spec) -> str:
             engine.remove(document["Id"])
     except FAILURES as failure:
         error = one_line(failure)
-    record_ending(directory, status, error)
+    record_ending(directory, _outcome(status), error)
     return error
 
 
@@ -134,16 +135,16 @@ class DockerMonitor:
         }
         self._directory.write(state.ATTACHED, attached)
 
-    def _watch(self, engine: Engine, pieces: _Pieces) -> tuple[int | None, str]:
-        """Copy what the container says until it ends; return its status, and what went wrong."""
-        status = None
+    def _watch(self, engine: Engine, pieces: _Pieces) -> tuple[Outcome | None, str]:
+        """Copy what the container says until it ends; return how it did, and what went wrong."""
+        outcome = None
         try:
             self._copy(pieces)
-            status = engine.wait(self._container)
+            outcome = _outcome(engine.wait(self._container))
             engine.remove(self._container)
         except FAILURES as failure:
-            return status, one_line(failure)
-        return status, ""
+            return outcome, one_line(failure)
+        return outcome, ""
 
     def _copy(self, pieces: _Pieces) -> None:
         for pair in pieces:
@@ -172,6 +173,14 @@ class DockerMonitor:
             return
         with contextlib.suppress(HarnessError):
             signalling.send(containers.glance_at(self._directory), number)
+
+
+def _outcome(status: int | None) -> Outcome | None:
+    """Return how a command ended, of a status in which the engine does not tell signals apart."""
+    if status is None:
+        return None
+    number = status - 128
+    return Outcome(status, number if number in signals.ALL else None)
 
 
 def _open_engine(spec: Spec) -> Engine:

@@ -8,6 +8,7 @@ from typing import Any
 
 from mesos_cni_port_mapper.cni.errors import CniError
 from mesos_cni_port_mapper.harness import containers, signalling, state
+from mesos_cni_port_mapper.harness.containers import Outcome
 from mesos_cni_port_mapper.harness.errors import HarnessError, one_line
 from mesos_cni_port_mapper.harness.isolation import Isolator, Options, open_isolator
 from mesos_cni_port_mapper.harness.spec import Spec
@@ -40,19 +41,22 @@ def finish_lost(directory: Directory, spec: Spec, options: Options) -> str:
         error = asyncio.run(detach(open_isolator(options), spec.container_id))
     except FAILURES as failure:
         error = one_line(failure)
-    record_ending(directory, containers.init_status(directory), error)
+    record_ending(directory, containers.init_outcome(directory), error)
     return error
 
 
-def record_ending(directory: Directory, status: int | None, error: str) -> None:
+def record_ending(directory: Directory, outcome: Outcome | None, error: str) -> None:
     """Write down how a container ended; of one that is detached at last, only that."""
     known = directory.read(state.EXIT) or {}
-    seen = known.get("status")
+    if known.get("status") is not None:
+        outcome = Outcome(known["status"], known.get("signal"))
     document: dict[str, Any] = {
-        "status": status if seen is None else seen,
+        "status": outcome.status if outcome else None,
         "finished": known.get("finished", time.time()),
         "detached": not error,
     }
+    if outcome and outcome.signal:
+        document["signal"] = outcome.signal
     if error:
         document["error"] = error
     directory.write(state.EXIT, document)

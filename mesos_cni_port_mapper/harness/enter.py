@@ -18,7 +18,7 @@ from mesos_cni_port_mapper.cni import codec
 from mesos_cni_port_mapper.harness import terminal
 from mesos_cni_port_mapper.harness.account import parse_account
 from mesos_cni_port_mapper.harness.command import environment_of, run_command
-from mesos_cni_port_mapper.harness.containers import RUNNING, Container, status_of
+from mesos_cni_port_mapper.harness.containers import RUNNING, Container, outcome_of
 from mesos_cni_port_mapper.harness.errors import HarnessError, one_line
 from mesos_cni_port_mapper.harness.identity import has_ended, open_running
 from mesos_cni_port_mapper.harness.init import close_imports, read_text
@@ -185,4 +185,4 @@ class _Forwarding:
 
 def _reap(pid: int) -> int:
     _, status = os.waitpid(pid, 0)
-    return status_of(os.waitstatus_to_exitcode(status))
+    return outcome_of(os.waitstatus_to_exitcode(status)).status

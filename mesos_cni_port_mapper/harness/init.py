@@ -104,9 +104,9 @@ def _live(birth: Birth) -> None:
         rootfs.change_root(orders.rootfs)
     command = _start(birth, codec.decode(word)["environment"])
     os.close(birth.channel)
-    status = _attend(command)
-    files.write_all(birth.status, f"{status}\n".encode())
-    os._exit(status)
+    returncode = _attend(command)
+    files.write_all(birth.status, f"{returncode}\n".encode())
+    os._exit(returncode if returncode >= 0 else 128 - returncode)
 
 
 def close_imports() -> None:
@@ -157,13 +157,16 @@ def _fork_command(birth: Birth, account: Account, environment: Mapping[str, str]
 
 
 def _attend(command: int) -> int:
-    """Pass signals on and reap whoever ends, until the command does; return its status."""
+    """Pass signals on and reap whoever ends, until the command does.
+
+    Returns its exit status, or minus the signal that ended it.
+    """
     while True:
         event = signal.sigwaitinfo(HELD)
         if event.si_signo == signal.SIGCHLD:
-            status = _reap(command)
-            if status is not None:
-                return status
+            returncode = _reap(command)
+            if returncode is not None:
+                return returncode
         elif command:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(command, event.si_signo)
@@ -172,7 +175,7 @@ def _attend(command: int) -> int:
 
 
 def _reap(command: int) -> int | None:
-    """Collect everybody who has ended; return the command's status when it is among them."""
+    """Collect everybody who has ended; return how the command did when it is among them."""
     found = None
     with contextlib.suppress(ChildProcessError):
         while True:
@@ -180,8 +183,7 @@ def _reap(command: int) -> int | None:
             if pid == 0:
                 break
             if pid == command:
-                returncode = os.waitstatus_to_exitcode(status)
-                found = returncode if returncode >= 0 else 128 - returncode
+                found = os.waitstatus_to_exitcode(status)
     return found
 
 

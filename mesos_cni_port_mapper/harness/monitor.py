@@ -22,6 +22,7 @@ from typing import Any, NoReturn
 from mesos_cni_port_mapper.cni import codec
 from mesos_cni_port_mapper.harness import containers, signalling, state, terminal
 from mesos_cni_port_mapper.harness.birth import Here, Parent, expect, fork_init
+from mesos_cni_port_mapper.harness.containers import Outcome
 from mesos_cni_port_mapper.harness.descriptors import close_all_but
 from mesos_cni_port_mapper.harness.ending import FAILURES, detach, finish_lost, record_ending
 from mesos_cni_port_mapper.harness.errors import HarnessError, one_line
@@ -92,11 +93,11 @@ class Monitor:
             await self._abandon(self._reason(error))
             return
         say(self._post.report, {"started": True})
-        status = await self._wait(master)
+        outcome = await self._wait(master)
         if state.nested_in(self._directory):
             # In a thread of its own: one of a pool's could wait for those that wait for the pool.
             await perform(lambda: signalling.end_nested(self._directory), None)
-        await self._finish(status)
+        await self._finish(outcome)
 
     async def _launch(self) -> int:
         spec = self._spec
@@ -148,7 +149,7 @@ class Monitor:
             if containers.glance_at(directory).state != containers.RUNNING:
                 raise HarnessError(f"container {parent!r} has ended")
 
-    async def _wait(self, master: int) -> int | None:
+    async def _wait(self, master: int) -> Outcome | None:
         if master >= 0:
             pidfd = os.pidfd_open(self._init)
             output = self._directory.append(state.STDOUT)
@@ -158,20 +159,22 @@ class Monitor:
                 os.close(descriptor)
         return await self._reap()
 
-    async def _reap(self) -> int | None:
+    async def _reap(self) -> Outcome | None:
         await ended(self._init)
+        # Init has written down how the command ended, if it could: a signal does not end init too.
+        seen = containers.init_outcome(self._directory)
         try:
             status = self._parent.reap(self._init)
         except HarnessError:
-            # Its parent was killed. Init has written down how the command ended, if it could.
-            return containers.init_status(self._directory)
+            return seen  # Its parent was killed.
         finally:
             self._init = 0
-        return containers.status_of(os.waitstatus_to_exitcode(status))
+        own = containers.outcome_of(os.waitstatus_to_exitcode(status))
+        return seen if seen and seen.status == own.status else own
 
-    async def _finish(self, status: int | None) -> None:
+    async def _finish(self, outcome: Outcome | None) -> None:
         error = await detach(self._isolator, self._spec.container_id)
-        record_ending(self._directory, status, error)
+        record_ending(self._directory, outcome, error)
 
     def _reason(self, error: BaseException) -> BaseException:
         if isinstance(error, asyncio.CancelledError):

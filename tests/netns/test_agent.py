@@ -142,6 +142,17 @@ def test_the_state_is_an_agents(tool: Tool, agent: Agent) -> None:
         assert agent.get(path).document == state
 
 
+@pytest.mark.parametrize(
+    ("command", "wanted"), [("exit 143", 143 << 8), ("kill -TERM $$", 15), ("kill -KILL $$", 9)]
+)
+def test_a_status_is_told_from_a_signal(agent: Agent, command: str, wanted: int) -> None:
+    agent.launch("web", NET, command=command)
+
+    ended = agent.call("WAIT_CONTAINER", container_id=identity("web"))
+
+    assert ended.document["wait_container"] == {"exit_status": wanted}
+
+
 def test_the_plugin_gets_what_was_asked_for(tool: Tool, agent: Agent) -> None:
     agent.launch("web", NET)
 

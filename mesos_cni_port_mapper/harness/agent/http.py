@@ -185,7 +185,7 @@ class Endpoints:
 def _encode_end(ending: Ending) -> dict[str, object]:
     if ending.status is None:
         return {"message": "nobody saw how the container ended"}
-    document: dict[str, object] = {"exit_status": wait_status(ending.status)}
+    document: dict[str, object] = {"exit_status": wait_status(ending.status, ending.signal)}
     if not ending.detached:
         document["message"] = f"detaching the container failed: {ending.error}"
     return document

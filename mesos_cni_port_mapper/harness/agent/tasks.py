@@ -9,7 +9,6 @@ from typing import Any
 from mesos_cni_port_mapper.harness import containers
 from mesos_cni_port_mapper.harness.containers import Container
 from mesos_cni_port_mapper.harness.spec import Spec
-from mesos_cni_port_mapper.linux import signals
 
 FRAMEWORK = "mesos-cni"
 """The ID and name of the one framework there is; a Mesos agent would have many."""
@@ -40,10 +39,9 @@ def task_state(container: Container) -> str:
     return "TASK_KILLED" if ending.status in _ENDED_BY_REQUEST else "TASK_FAILED"
 
 
-def wait_status(status: int) -> int:
-    """Return an exit status that a shell would report as wait(2) does, which is Mesos' form."""
-    number = status - _BY_SIGNAL
-    return number if number in signals.ALL else status << 8
+def wait_status(status: int, number: int | None) -> int:
+    """Return an exit status, or the signal there was instead, as wait(2) does: Mesos' form."""
+    return status << 8 if number is None else number
 
 
 def root_of(container_id: str) -> str:

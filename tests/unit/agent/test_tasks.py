@@ -48,10 +48,19 @@ def test_how_a_container_ended_is_a_task_state(status: int | None, wanted: str) 
 
 
 @pytest.mark.parametrize(
-    ("status", "wanted"), [(0, 0), (3, 3 << 8), (137, signal.SIGKILL), (255, 255 << 8)]
+    ("status", "number", "wanted"),
+    [
+        (0, None, 0),
+        (3, None, 3 << 8),
+        (137, signal.SIGKILL, signal.SIGKILL),
+        (143, None, 143 << 8),
+        (255, None, 255 << 8),
+    ],
 )
-def test_an_exit_status_is_told_as_wait_tells_it(status: int, wanted: int) -> None:
-    assert wait_status(status) == wanted
+def test_an_exit_status_is_told_as_wait_tells_it(
+    status: int, number: int | None, wanted: int
+) -> None:
+    assert wait_status(status, number) == wanted
 
 
 def test_an_id_names_its_parents_from_within() -> None:

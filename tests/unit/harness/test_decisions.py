@@ -18,8 +18,9 @@ from mesos_cni_port_mapper.harness.containers import (
     STARTING,
     STOPPING,
     Ending,
+    Outcome,
+    outcome_of,
     state_of,
-    status_of,
 )
 from mesos_cni_port_mapper.harness.errors import HarnessError, UsageError, one_line
 from mesos_cni_port_mapper.harness.identity import (
@@ -92,9 +93,12 @@ def test_recovery_leaves_what_somebody_looks_after(
     assert plan_for(state=state, monitored=monitored, ending=ending) == action
 
 
-@pytest.mark.parametrize(("returncode", "status"), [(0, 0), (3, 3), (-9, 137), (-15, 143)])
-def test_a_signal_is_counted_as_a_shell_counts_it(returncode: int, status: int) -> None:
-    assert status_of(returncode) == status
+@pytest.mark.parametrize(
+    ("returncode", "outcome"),
+    [(0, Outcome(0)), (143, Outcome(143)), (-9, Outcome(137, 9)), (-15, Outcome(143, 15))],
+)
+def test_a_signal_is_counted_as_a_shell_counts_it(returncode: int, outcome: Outcome) -> None:
+    assert outcome_of(returncode) == outcome
 
 
 @pytest.mark.parametrize(
