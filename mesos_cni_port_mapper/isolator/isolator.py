@@ -62,7 +62,7 @@ _LOOK_AGAIN = 0.02
 
 # Plugins wait for each other's locks and are refused each other's transactions, so that many at a
 # time get less done. Those that wait for something else, a lease say, have their turn ended soon.
-_AT_A_TIME = 2  # for each processor
+_AT_A_TIME = 3  # for each processor
 _TURN = 1.0
 
 

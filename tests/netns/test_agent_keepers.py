@@ -131,7 +131,7 @@ def test_plugins_that_hang_keep_no_other_container_from_its_network(
 ) -> None:
     tool.plugins.hanging("hanging", commands=["ADD"])
     tool.network("stuck", plugin="hanging")
-    names = [f"stuck{number}" for number in range(3 * len(os.sched_getaffinity(0)))]
+    names = [f"stuck{number}" for number in range(4 * len(os.sched_getaffinity(0)))]
     with ThreadPoolExecutor(len(names)) as pool:
         launches = [pool.submit(agent.launch, name, {"name": "stuck"}) for name in names]
         tool.plugins.await_call("hanging")
