@@ -161,16 +161,17 @@ class Monitor:
 
     async def _reap(self) -> Outcome | None:
         await ended(self._init)
-        # Init has written down how the command ended, if it could: a signal does not end init too.
-        seen = containers.init_outcome(self._directory)
+        own = None
         try:
             status = self._parent.reap(self._init)
+            own = containers.outcome_of(os.waitstatus_to_exitcode(status))
         except HarnessError:
-            return seen  # Its parent was killed.
+            pass  # Its parent was killed.
         finally:
             self._init = 0
-        own = containers.outcome_of(os.waitstatus_to_exitcode(status))
-        return seen if seen and seen.status == own.status else own
+        # Init has written down how the command ended, if it could: a signal does not end init too.
+        seen = containers.init_outcome(self._directory)
+        return seen if own is None or (seen and seen.status == own.status) else own
 
     async def _finish(self, outcome: Outcome | None) -> None:
         error = await detach(self._isolator, self._spec.container_id)

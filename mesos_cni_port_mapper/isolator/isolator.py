@@ -223,7 +223,7 @@ class Isolator:
         for kind in ("net", "uts", "mnt"):
             inside.check_own_namespace(pid, kind)
         # Whoever tidies up may have taken it away while no container was in it.
-        self._root.mkdir(mode=0o755, parents=True, exist_ok=True)
+        ensure_root(self._root)
         with mounts.exclusive(self._root):
             mounts.ensure_shared(self._root)
             self._checkpoints.create(record.container_id)
