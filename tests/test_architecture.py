@@ -144,7 +144,7 @@ def test_a_check_complains_about(
         (check_order, "cli.x", "from mesos_cni_port_mapper.portmap import plan"),
         (check_order, "delegates.x", "from mesos_cni_port_mapper.netfilter import iptables"),
         (check_order, "delegates.x.y", "from delegates.x.z import f"),
-        (check_doors, "delegates.netlink", "def f():\n    from pyroute2.netlink import nla"),
+        (check_doors, "delegates.messages", "def f():\n    from pyroute2.netlink import nla"),
         (check_hot_path, "delegates.x", "from delegates.y import z"),
         (check_doors, "linux.lock", "import fcntl"),
         (check_doors, "cni.address", "import _socket"),

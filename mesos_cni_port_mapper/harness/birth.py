@@ -8,7 +8,6 @@ from typing import Protocol
 
 from mesos_cni_port_mapper.harness import containers, state
 from mesos_cni_port_mapper.harness.cradle import QUESTION_LIMIT, fork_here
-from mesos_cni_port_mapper.harness.descriptors import receive
 from mesos_cni_port_mapper.harness.errors import HarnessError
 from mesos_cni_port_mapper.harness.identity import (
     encode_identity,
@@ -26,9 +25,10 @@ from mesos_cni_port_mapper.harness.mounts import plan_mounts
 from mesos_cni_port_mapper.harness.orders import Orders, encode_orders
 from mesos_cni_port_mapper.harness.spec import Spec
 from mesos_cni_port_mapper.harness.state import Directory
-from mesos_cni_port_mapper.harness.waiting import readable
 from mesos_cni_port_mapper.isolator.records import Preparation
+from mesos_cni_port_mapper.isolator.waiting import readable
 from mesos_cni_port_mapper.linux import files, syscalls
+from mesos_cni_port_mapper.linux.descriptors import receive
 
 _NAMESPACES = {
     "net": syscalls.CLONE_NEWNET,

@@ -19,10 +19,10 @@ import select
 import socket
 import sys
 
-from mesos_cni_port_mapper.harness.descriptors import receive
 from mesos_cni_port_mapper.harness.init import HELD, Birth, become_init
 from mesos_cni_port_mapper.harness.orders import decode_orders
 from mesos_cni_port_mapper.linux import signals, syscalls
+from mesos_cni_port_mapper.linux.descriptors import receive
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -23,10 +23,10 @@ from mesos_cni_port_mapper.harness.command import (
     run_command,
     spawn_command,
 )
-from mesos_cni_port_mapper.harness.descriptors import close_all_but
 from mesos_cni_port_mapper.harness.errors import HarnessError, one_line
 from mesos_cni_port_mapper.harness.orders import Orders
 from mesos_cni_port_mapper.linux import files, signals, syscalls
+from mesos_cni_port_mapper.linux.descriptors import close_all_but
 from mesos_cni_port_mapper.value import Value
 
 TYPE_CHECKING = False

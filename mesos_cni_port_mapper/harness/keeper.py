@@ -16,7 +16,6 @@ from typing import NoReturn
 
 from mesos_cni_port_mapper.cni import codec
 from mesos_cni_port_mapper.harness.birth import Cradle
-from mesos_cni_port_mapper.harness.descriptors import no_input, receive
 from mesos_cni_port_mapper.harness.errors import HarnessError
 from mesos_cni_port_mapper.harness.isolation import Isolator, Options, open_isolator
 from mesos_cni_port_mapper.harness.launch import admit
@@ -29,6 +28,7 @@ from mesos_cni_port_mapper.harness.monitor import (
     settle,
 )
 from mesos_cni_port_mapper.harness.spec import decode_spec
+from mesos_cni_port_mapper.linux.descriptors import no_input, receive
 
 
 def be_keeper(channel: socket.socket, cradle: socket.socket, options: Options) -> NoReturn:

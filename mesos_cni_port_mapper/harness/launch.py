@@ -19,7 +19,6 @@ from typing import NoReturn
 
 from mesos_cni_port_mapper.cni import codec
 from mesos_cni_port_mapper.harness import containers, state
-from mesos_cni_port_mapper.harness.descriptors import no_input
 from mesos_cni_port_mapper.harness.errors import HarnessError, LostMonitorError, UsageError
 from mesos_cni_port_mapper.harness.identity import open_running
 from mesos_cni_port_mapper.harness.isolation import Options, encode_options, request_of
@@ -33,6 +32,7 @@ from mesos_cni_port_mapper.harness.monitor import (
 from mesos_cni_port_mapper.harness.spec import Spec, encode_spec
 from mesos_cni_port_mapper.harness.state import Directory
 from mesos_cni_port_mapper.linux import signals
+from mesos_cni_port_mapper.linux.descriptors import no_input
 
 _REPORT_LIMIT = 1 << 16
 

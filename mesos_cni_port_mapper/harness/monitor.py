@@ -23,7 +23,6 @@ from mesos_cni_port_mapper.cni import codec
 from mesos_cni_port_mapper.harness import containers, signalling, state, terminal
 from mesos_cni_port_mapper.harness.birth import Here, Parent, expect, fork_init
 from mesos_cni_port_mapper.harness.containers import Outcome
-from mesos_cni_port_mapper.harness.descriptors import close_all_but
 from mesos_cni_port_mapper.harness.ending import FAILURES, detach, finish_lost, record_ending
 from mesos_cni_port_mapper.harness.errors import HarnessError, one_line
 from mesos_cni_port_mapper.harness.identity import (
@@ -44,10 +43,11 @@ from mesos_cni_port_mapper.harness.isolation import (
 )
 from mesos_cni_port_mapper.harness.spec import Spec
 from mesos_cni_port_mapper.harness.state import Directory
-from mesos_cni_port_mapper.harness.waiting import ended
 from mesos_cni_port_mapper.isolator.children import perform
 from mesos_cni_port_mapper.isolator.network_info import NetworkInfo
+from mesos_cni_port_mapper.isolator.waiting import ended
 from mesos_cni_port_mapper.linux import signals, syscalls
+from mesos_cni_port_mapper.linux.descriptors import close_all_but
 
 _INTERRUPTED = "interrupted while it was being attached"
 

@@ -18,6 +18,7 @@ import signal
 from collections.abc import Callable
 from typing import NoReturn, cast
 
+from mesos_cni_port_mapper.isolator.waiting import ended
 from mesos_cni_port_mapper.linux import signals, syscalls
 from mesos_cni_port_mapper.linux.files import write_all
 
@@ -49,7 +50,7 @@ async def finish(pid: int, seconds: float) -> int:
     """
     try:
         async with asyncio.timeout(seconds):
-            await _end_of(pid)
+            await ended(pid)
     except BaseException:
         _kill(pid)
         raise
@@ -136,18 +137,6 @@ def _outcome(answer: int, status: int) -> bytes:
     raise OSError(errno.ECHILD, f"a child of ours ended with status {status}")
 
 
-async def _end_of(pid: int) -> None:
-    loop = asyncio.get_running_loop()
-    ended: asyncio.Future[None] = loop.create_future()
-    pidfd = os.pidfd_open(pid)
-    try:
-        loop.add_reader(pidfd, _settle, ended)
-        await ended
-    finally:
-        loop.remove_reader(pidfd)
-        os.close(pidfd)
-
-
 def _status_of(pid: int) -> int:
     """Return how a child ended, and have it collected a while later.
 
@@ -157,9 +146,9 @@ def _status_of(pid: int) -> int:
     plugins at a time that was more than a millisecond for each.
     """
     # Nothing is what it returns where it need not wait, and only there.
-    ended = cast("os.waitid_result", os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT))
+    result = cast("os.waitid_result", os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT))
     asyncio.get_running_loop().call_later(_A_WHILE, os.waitpid, pid, 0)
-    return ended.si_status if ended.si_code == os.CLD_EXITED else -ended.si_status
+    return result.si_status if result.si_code == os.CLD_EXITED else -result.si_status
 
 
 def _settle(future: asyncio.Future[None], failure: BaseException | None = None) -> None:

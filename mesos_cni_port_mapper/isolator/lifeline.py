@@ -11,12 +11,12 @@ from __future__ import annotations
 
 import fcntl
 import os
-import signal
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from functools import cache
 
 from mesos_cni_port_mapper.linux import signals
+from mesos_cni_port_mapper.linux.descriptors import kill_at_end
 
 _NUMBER = 3
 """The descriptor by which the program holds its end, the first after its streams."""
@@ -47,9 +47,7 @@ class Tied:
                 # A handler is no heirloom, but to be ignored is.
                 setsigdef=signals.ALL,
             )
-            fcntl.fcntl(self._theirs, fcntl.F_SETOWN, -self.pid)
-            fcntl.fcntl(self._theirs, fcntl.F_SETSIG, signal.SIGKILL)
-            fcntl.fcntl(self._theirs, fcntl.F_SETFL, os.O_ASYNC)
+            kill_at_end(self._theirs, self.pid)
         except BaseException:
             self.cut()
             raise

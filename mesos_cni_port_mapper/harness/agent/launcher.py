@@ -23,7 +23,6 @@ from typing import Any, NoReturn
 
 from mesos_cni_port_mapper.harness import containers, recovery, state
 from mesos_cni_port_mapper.harness.agent.keepers import Keepers
-from mesos_cni_port_mapper.harness.descriptors import close_all_but, receive
 from mesos_cni_port_mapper.harness.ending import FAILURES
 from mesos_cni_port_mapper.harness.errors import HarnessError, one_line
 from mesos_cni_port_mapper.harness.isolation import Options, decode_options
@@ -36,6 +35,7 @@ from mesos_cni_port_mapper.harness.launch import (
 from mesos_cni_port_mapper.harness.spec import Spec, decode_spec, encode_spec
 from mesos_cni_port_mapper.harness.state import Directory
 from mesos_cni_port_mapper.linux import files, syscalls
+from mesos_cni_port_mapper.linux.descriptors import close_all_but, receive
 
 _LIMIT = 1 << 12
 # Who is to do what is asked for: a process forked for it, or one that keeps many containers.

@@ -33,7 +33,7 @@ from mesos_cni_port_mapper.harness.errors import (
 from mesos_cni_port_mapper.harness.launch import Launch
 from mesos_cni_port_mapper.harness.spec import Spec, encode_spec
 from mesos_cni_port_mapper.harness.state import Directory
-from mesos_cni_port_mapper.harness.waiting import readable
+from mesos_cni_port_mapper.isolator.waiting import readable
 
 _T = TypeVar("_T")
 _LOOK_AGAIN_SOON = 0.02

@@ -29,7 +29,7 @@ from mesos_cni_port_mapper.harness.agent.state import AgentInfo
 from mesos_cni_port_mapper.harness.agent.supervision import Supervisor
 from mesos_cni_port_mapper.harness.errors import HarnessError, one_line
 from mesos_cni_port_mapper.harness.isolation import Options, open_isolator
-from mesos_cni_port_mapper.harness.waiting import readable
+from mesos_cni_port_mapper.isolator.waiting import readable
 from mesos_cni_port_mapper.linux import files
 
 if TYPE_CHECKING:
