@@ -8,6 +8,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+IFF_UP, IFF_PROMISC = 1, 0x100
+"""Flags of links, of linux/if.h."""
+
 IPV6_TENTATIVE, IPV6_DUPLICATE = 0x40, 0x08
 """IFA_F_TENTATIVE and IFA_F_DADFAILED of linux/if_addr.h."""
 

@@ -1,16 +1,11 @@
-"""The one door to netlink: pyroute2's message classes over a socket of our own.
-
-``import pyroute2`` takes 100 ms, twice what all the rest of an ADD takes, and brings sockets and
-threads of its own. Its message classes need none of that: they are imported below an empty parent
-package, each kind when the first message of it is made.
-"""
+"""The one door to netlink: pyroute2's messages over a socket of our own."""
 
 from __future__ import annotations
 
 import struct
-import sys
 
-from delegates.facts import Address, Link, Route
+from delegates.facts import IFF_PROMISC, IFF_UP, Address, Link, Route
+from delegates.messages import address_message, decoded, link_message, route_message
 from delegates.route_socket import HEADER_SIZE, RouteSocket
 
 TYPE_CHECKING = False
@@ -31,7 +26,6 @@ _AF = {0: 0, 4: 2, 6: 10}
 _AF_BRIDGE = 7
 _FAMILY_OF = {2: 4, 10: 6}
 _ANYWHERE = {4: "0.0.0.0", 6: "::"}  # noqa: S104 - the default route's destination
-_IFF_UP, _IFF_PROMISC = 1, 0x100
 _ONLINK = 4
 _TABLE_MAIN, _PROTOCOL_ANY, _PROTOCOL_BOOT, _UNICAST = 254, 0, 3, 1
 _PVID_UNTAGGED = 2 | 4
@@ -59,7 +53,7 @@ class Netlink:
         if data:
             info.append(("IFLA_INFO_DATA", {"attrs": data}))
         message = _about_link(name, [*attributes, ("IFLA_LINKINFO", {"attrs": info})])
-        message["flags"] = message["change"] = _IFF_UP if up else 0
+        message["flags"] = message["change"] = IFF_UP if up else 0
         self._do(_NEWLINK, message, _CREATE | _EXCLUSIVE)
 
     def set_link(self, name: str, attributes: Attributes) -> None:
@@ -75,15 +69,15 @@ class Netlink:
 
     def set_up(self, name: str, up: bool) -> None:
         """Bring a link up, or down."""
-        self._set_flag(name, _IFF_UP, up)
+        self._set_flag(name, IFF_UP, up)
 
     def set_promiscuous(self, name: str, on: bool) -> None:
         """Have a link receive every frame, or not."""
-        self._set_flag(name, _IFF_PROMISC, on)
+        self._set_flag(name, IFF_PROMISC, on)
 
     def set_hairpin(self, index: int, on: bool) -> None:
         """Have a bridge's port send frames back where they came from, or not."""
-        message = _link_message()
+        message = link_message()
         message["family"], message["index"] = _AF_BRIDGE, index
         # The kernel reads single attributes of a port only where the bunch is marked as one.
         port = {"attrs": [("IFLA_BRPORT_MODE", int(on))]}
@@ -92,7 +86,7 @@ class Netlink:
 
     def add_port_vlan(self, index: int, vlan: int) -> None:
         """Make a bridge's port an untagged member of a VLAN."""
-        message = _link_message()
+        message = link_message()
         message["family"], message["index"] = _AF_BRIDGE, index
         member = ("IFLA_BRIDGE_VLAN_INFO", {"vid": vlan, "flags": _PVID_UNTAGGED})
         message["attrs"] = [("IFLA_AF_SPEC", {"attrs": [member]})]
@@ -131,14 +125,13 @@ class Netlink:
 
     def link_at(self, index: int) -> Link | None:
         """Return the link that has a number, or nothing when there is none."""
-        message = _link_message()
+        message = link_message()
         message["index"] = index
         return self._link(message, with_data=False)
 
     def links(self) -> list[Link]:
         """Return every link."""
-        replies = self._dump(_GETLINK, _link_message())
-        return [_read_link(_decoded(_link_message(reply)), False) for reply in replies]
+        return [_decode_link(reply) for reply in self._dump(_GETLINK, link_message())]
 
     def add_address(self, address: Address) -> None:
         """Give a link an address; EEXIST where it has it."""
@@ -150,10 +143,10 @@ class Netlink:
 
     def addresses(self, index: int, family: int = 0) -> list[Address]:
         """Return the addresses of a link, of one family (4 or 6) or of both."""
-        message = _address_message()
+        message = address_message()
         message["family"], message["index"] = _AF[family], index
         replies = self._dump(_GETADDR, message)
-        found = [_read_address(_decoded(_address_message(reply))) for reply in replies]
+        found = [_read_address(decoded(address_message(reply))) for reply in replies]
         # A kernel before 4.20 does not filter by link.
         return [address for address in found if address.index == index]
 
@@ -169,9 +162,9 @@ class Netlink:
 
     def routes(self, family: int = 0) -> list[Route]:
         """Return the unicast routes of the main table, of one family (4 or 6) or of both."""
-        message = _route_message()
+        message = route_message()
         message["family"] = _AF[family]
-        replies = [_decoded(_route_message(reply)) for reply in self._dump(_GETROUTE, message)]
+        replies = [decoded(route_message(reply)) for reply in self._dump(_GETROUTE, message)]
         return [
             _read_route(reply)
             for reply in replies
@@ -185,7 +178,8 @@ class Netlink:
             if error.errno == _ENODEV:
                 return None
             raise
-        return _read_link(_decoded(_link_message(reply)), with_data)
+        link = _decode_link(reply)
+        return link.but(data=_data_of(reply)) if with_data else link
 
     def _set_flag(self, name: str, flag: int, on: bool) -> None:
         message = _about_link(name, [])
@@ -202,13 +196,13 @@ class Netlink:
 
 
 def _about_link(name: str, attributes: Attributes) -> Any:
-    message = _link_message()
+    message = link_message()
     message["attrs"] = [("IFLA_IFNAME", name), *attributes]
     return message
 
 
 def _about_address(address: Address) -> Any:
-    message = _address_message()
+    message = address_message()
     message["family"], message["index"] = _AF[address.family], address.index
     message["prefixlen"], message["flags"] = address.prefix, address.flags
     message["attrs"] = [("IFA_LOCAL", address.address), ("IFA_ADDRESS", address.address)]
@@ -218,7 +212,7 @@ def _about_address(address: Address) -> Any:
 
 
 def _about_route(route: Route) -> Any:
-    message = _route_message()
+    message = route_message()
     message["family"], message["dst_len"] = _AF[route.family], route.prefix
     message["table"], message["proto"] = _TABLE_MAIN, _PROTOCOL_BOOT
     message["type"], message["scope"] = _UNICAST, route.scope
@@ -233,22 +227,18 @@ def _about_route(route: Route) -> Any:
     return message
 
 
-def _read_link(message: Any, with_data: bool) -> Link:
-    info = message.get_attr("IFLA_LINKINFO")
-    data = info.get_attr("IFLA_INFO_DATA") if info and with_data else None
-    return Link(
-        index=message["index"],
-        name=message.get_attr("IFLA_IFNAME"),
-        mac=message.get_attr("IFLA_ADDRESS") or "",
-        mtu=message.get_attr("IFLA_MTU"),
-        up=bool(message["flags"] & _IFF_UP),
-        running=message.get_attr("IFLA_OPERSTATE") == "UP",
-        promiscuous=bool(message["flags"] & _IFF_PROMISC),
-        master=message.get_attr("IFLA_MASTER") or 0,
-        parent=message.get_attr("IFLA_LINK") or 0,
-        kind=(info.get_attr("IFLA_INFO_KIND") or "") if info else "",
-        data=dict([slot[:2] for slot in data["attrs"]]) if isinstance(data, dict) else {},
-    )
+def _decode_link(reply: bytes) -> Link:
+    # A DEL looks at none.
+    from delegates.link_reply import decode_link
+
+    return decode_link(reply)
+
+
+def _data_of(reply: bytes) -> dict[str, Any]:
+    """Return the attributes of a link's kind by name."""
+    info = decoded(link_message(reply)).get_attr("IFLA_LINKINFO")
+    data = info.get_attr("IFLA_INFO_DATA") if info else None
+    return dict([slot[:2] for slot in data["attrs"]]) if isinstance(data, dict) else {}
 
 
 def _read_address(message: Any) -> Address:
@@ -274,42 +264,3 @@ def _read_route(message: Any) -> Route:
         scope=message["scope"],
         onlink=bool(message["flags"] & _ONLINK),
     )
-
-
-def _decoded(message: Any) -> Any:
-    message.decode()
-    return message
-
-
-def _link_message(data: bytes | None = None) -> Any:
-    _have_parent()
-    from pyroute2.netlink.rtnl.ifinfmsg import ifinfmsg  # type: ignore[import-untyped]
-
-    return ifinfmsg(data)
-
-
-def _address_message(data: bytes | None = None) -> Any:
-    _have_parent()
-    from pyroute2.netlink.rtnl.ifaddrmsg import ifaddrmsg  # type: ignore[import-untyped]
-
-    return ifaddrmsg(data)
-
-
-def _route_message(data: bytes | None = None) -> Any:
-    _have_parent()
-    from pyroute2.netlink.rtnl.rtmsg import rtmsg  # type: ignore[import-untyped]
-
-    return rtmsg(data)
-
-
-def _have_parent() -> None:
-    """Put an empty package in place of ``pyroute2`` unless that is imported already."""
-    if "pyroute2" in sys.modules:
-        return
-    for finder in sys.meta_path:
-        spec = finder.find_spec("pyroute2", None)
-        if spec is not None:
-            parent = type(sys)("pyroute2")
-            parent.__path__ = spec.submodule_search_locations or []
-            sys.modules["pyroute2"] = parent
-            return
