@@ -1,7 +1,7 @@
 """The program behind every built-in plugin: it looks at the name it is called by.
 
 ``bridge``, ``host-local`` and the others are links to it; ``mesos-cni-delegate bridge`` is the same
-without a link.
+without a link. ``mesos-cni-delegate --workers NUMBER`` stays, for a runtime that asks often.
 """
 
 from __future__ import annotations
@@ -21,6 +21,10 @@ PROGRAM = "mesos-cni-delegate"
 
 def main() -> NoReturn:
     """Serve one request as the plugin that is asked for."""
+    if sys.argv[1:2] == ["--workers"]:
+        from delegates import workers
+
+        workers.main(int(sys.argv[2]), _plugin, PROGRAM)
     name = _name(sys.argv)
     run(lambda: _plugin(name), PROGRAM)
 

@@ -117,12 +117,18 @@ def request_of(spec: Spec, path: str = "networks") -> ContainerRequest:
     )
 
 
-def open_isolator(options: Options) -> Isolator:
-    """Return an isolator that knows of no container yet."""
+def open_isolator(options: Options, parent_of_workers: socket.socket | None = None) -> Isolator:
+    """Return an isolator that knows of no container yet.
+
+    Built-in plugins are served by workers of the process at the other end of ``parent_of_workers``.
+    """
     from mesos_cni_port_mapper.isolator.dns import parse_default_container_dns
     from mesos_cni_port_mapper.isolator.isolator import Isolator as NetworkCni
     from mesos_cni_port_mapper.isolator.isolator import IsolatorError, Settings
+    from mesos_cni_port_mapper.isolator.workers import Workers
 
+    builtin = _path(options.builtin_plugins_dir)
+    workers = Workers(builtin, parent_of_workers) if builtin and parent_of_workers else None
     try:
         dns = parse_default_container_dns(options.default_container_dns or {})
         return NetworkCni.create(
@@ -132,9 +138,10 @@ def open_isolator(options: Options) -> Isolator:
                 root=options.root,
                 default_container_dns=dns,
                 plugin_timeout=options.plugin_timeout,
-                builtin_plugins_dir=_path(options.builtin_plugins_dir),
+                builtin_plugins_dir=builtin,
                 metrics=options.metrics,
-            )
+            ),
+            workers,
         )
     except (IsolatorError, CniError, OSError) as error:
         raise HarnessError(one_line(error)) from error

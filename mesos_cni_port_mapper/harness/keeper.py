@@ -12,6 +12,7 @@ import contextlib
 import os
 import signal
 import socket
+from dataclasses import dataclass
 from typing import NoReturn
 
 from mesos_cni_port_mapper.cni import codec
@@ -31,22 +32,32 @@ from mesos_cni_port_mapper.harness.spec import decode_spec
 from mesos_cni_port_mapper.linux.descriptors import no_input, receive
 
 
-def be_keeper(channel: socket.socket, cradle: socket.socket, options: Options) -> NoReturn:
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """Channels of the processes that what a keeper needs is forked from."""
+
+    inits: socket.socket
+    workers: socket.socket | None
+
+
+def be_keeper(channel: socket.socket, sources: Sources, options: Options) -> NoReturn:
     """Launch what is asked for on ``channel``, in a process forked for it.
 
     A request is a specification's JSON in a memory file and the pipe of ``launch.Launch``.
     """
     null = os.open("/dev/null", os.O_RDWR)
-    settle("monitor of many containers", null, [channel.fileno(), cradle.fileno()])
-    run_to_end(lambda: asyncio.run(Keeper(channel, Cradle(cradle), options).serve()))
+    kept = filter(None, (channel, sources.inits, sources.workers))
+    settle("monitor of many containers", null, [each.fileno() for each in kept])
+    run_to_end(lambda: asyncio.run(Keeper(channel, sources, options).serve()))
 
 
 class Keeper:
     """The containers of one process."""
 
-    def __init__(self, channel: socket.socket, parent: Cradle, options: Options) -> None:
+    def __init__(self, channel: socket.socket, sources: Sources, options: Options) -> None:
         self._channel = channel
-        self._parent = parent
+        self._parent = Cradle(sources.inits)
+        self._workers = sources.workers
         self._options = options
         self._isolator: Isolator | None = None
         self._monitors: set[Monitor] = set()
@@ -70,7 +81,7 @@ class Keeper:
     def _open_isolator(self) -> Isolator:
         """Return the one for all containers, once there could be one."""
         if self._isolator is None:
-            self._isolator = open_isolator(self._options)
+            self._isolator = open_isolator(self._options, self._workers)
         return self._isolator
 
     def _terminate(self) -> None:

@@ -22,6 +22,7 @@ from mesos_cni_port_mapper.isolator.errors import IsolatorError
 from mesos_cni_port_mapper.isolator.network_info import IpAddress
 from mesos_cni_port_mapper.isolator.plugin_path import PluginPath
 from mesos_cni_port_mapper.isolator.records import Attachment
+from mesos_cni_port_mapper.isolator.workers import Workers
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +40,7 @@ class Attacher:
     plugin_path: PluginPath
     seconds: float
     turns: Turns
+    workers: Workers | None = None
 
     async def attach(
         self,
@@ -126,7 +128,7 @@ class Attacher:
 
     async def _run(self, invocation: plugins.Invocation, stdin: bytes) -> bytes:
         async with self.turns.take():
-            return await plugins.run(invocation, stdin, self.seconds)
+            return await plugins.run(invocation, stdin, self.seconds, self.workers)
 
     def _programs(self, configuration: NetworkConfiguration, container_id: str) -> list[str]:
         programs = []

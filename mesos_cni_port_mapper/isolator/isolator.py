@@ -55,6 +55,7 @@ from mesos_cni_port_mapper.isolator.recovery import (
 )
 from mesos_cni_port_mapper.isolator.settings import Settings, check_settings, ensure_root
 from mesos_cni_port_mapper.isolator.survey import find_record, survey
+from mesos_cni_port_mapper.isolator.workers import Workers
 
 __all__ = ["ContainerRequest", "Isolator", "IsolatorError", "Preparation", "Settings"]
 
@@ -69,18 +70,18 @@ _TURN = 1.0
 class Isolator:
     """Attaches containers to networks. Its coroutines run in asyncio's thread, many at a time."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, workers: Workers | None = None) -> None:
         self._settings = settings
         self._checkpoints = Checkpoints(settings.root)
         turns = Turns(_AT_A_TIME * len(os.sched_getaffinity(0)), _TURN)
-        self._attacher = Attacher(settings.plugin_path, settings.plugin_timeout, turns)
+        self._attacher = Attacher(settings.plugin_path, settings.plugin_timeout, turns, workers)
         self._plans: dict[str, Plan] = {}
 
     @classmethod
-    def create(cls, settings: Settings) -> Self:
-        """Check the settings and have the state root."""
+    def create(cls, settings: Settings, workers: Workers | None = None) -> Self:
+        """Check the settings and have the state root; ``workers`` serve the built-in plugins."""
         check_settings(settings)
-        return cls(replace(settings, root=ensure_root(settings.root)))
+        return cls(replace(settings, root=ensure_root(settings.root)), workers)
 
     def networks(self) -> Catalogue:
         """Read the configurations as they are now."""

@@ -12,6 +12,7 @@ from mesos_cni_port_mapper.cni.errors import os_reason
 from mesos_cni_port_mapper.isolator import children
 from mesos_cni_port_mapper.isolator.errors import IsolatorError
 from mesos_cni_port_mapper.isolator.lifeline import Tied
+from mesos_cni_port_mapper.isolator.workers import LostError, NoWorkerError, Workers
 from mesos_cni_port_mapper.linux.files import write_all
 
 _DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -52,32 +53,62 @@ class Invocation:
         )
 
 
-async def run(invocation: Invocation, stdin: bytes, seconds: float) -> bytes:
-    """Run a plugin to its end and return what it printed; ``IsolatorError`` when it fails."""
+async def run(
+    invocation: Invocation, stdin: bytes, seconds: float, workers: Workers | None = None
+) -> bytes:
+    """Run a plugin to its end and return what it printed; ``IsolatorError`` when it fails.
+
+    One that is served by ``workers`` is asked there.
+    """
     environment = invocation.environment(os.environ)
     streams = [os.memfd_create(name) for name in ("stdin", "stdout", "stderr")]
     try:
         write_all(streams[0], stdin)
         os.lseek(streams[0], 0, os.SEEK_SET)
-        tied = _start(invocation, environment, streams)
         try:
-            status = await children.finish(tied.pid, seconds)
+            status = await _finish(invocation, environment, streams, seconds, workers)
+            failure = _words_of(status)
+        except LostError:
+            failure = "its process is gone"
         except TimeoutError:
             raise IsolatorError(
                 f"{invocation.described()} did not finish in {seconds:g} s and was killed"
             ) from None
-        finally:
-            tied.cut()
         stdout, stderr = map(children.content_of, streams[1:])
     finally:
         for stream in streams:
             os.close(stream)
-    if status != 0:
-        ending = f"exit status {status}" if status > 0 else f"signal {-status}"
+    if failure:
         raise IsolatorError(
-            f"{invocation.described()} failed ({ending})", failure_words(stdout, stderr)
+            f"{invocation.described()} failed ({failure})", failure_words(stdout, stderr)
         )
     return stdout
+
+
+def _words_of(status: int) -> str:
+    """Return what to say of an exit status, or of minus a signal; nothing of success."""
+    if status == 0:
+        return ""
+    return f"exit status {status}" if status > 0 else f"signal {-status}"
+
+
+async def _finish(
+    invocation: Invocation,
+    environment: dict[str, str],
+    streams: list[int],
+    seconds: float,
+    workers: Workers | None,
+) -> int:
+    if workers is not None and workers.serve(invocation.program):
+        try:
+            return await workers.finish(invocation.program, environment, streams, seconds)
+        except NoWorkerError:
+            pass
+    tied = _start(invocation, environment, streams)
+    try:
+        return await children.finish(tied.pid, seconds)
+    finally:
+        tied.cut()
 
 
 def _start(invocation: Invocation, environment: dict[str, str], streams: list[int]) -> Tied:

@@ -54,6 +54,13 @@ def ignore() -> None:
         signal.signal(number, signal.SIG_IGN)
 
 
+def reset() -> None:
+    """Hear signals as a program does that has just been started, after ``hold`` or ``ignore``."""
+    for number in (*ENDING, signal.SIGCHLD):
+        signal.signal(number, signal.SIG_DFL)
+    set_mask(())
+
+
 def wait(seconds: float) -> bool:
     """Wait for a child to change state; return whether one did before ``seconds`` went by.
 

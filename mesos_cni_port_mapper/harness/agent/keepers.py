@@ -5,11 +5,14 @@ from __future__ import annotations
 import os
 import signal
 import socket
+from collections.abc import Callable, Mapping
 
 from mesos_cni_port_mapper.harness.cradle import arguments
 from mesos_cni_port_mapper.harness.isolation import Options
-from mesos_cni_port_mapper.harness.keeper import be_keeper
+from mesos_cni_port_mapper.harness.keeper import Sources, be_keeper
 from mesos_cni_port_mapper.harness.launch import fork_away
+from mesos_cni_port_mapper.isolator.workers import PROGRAM
+from mesos_cni_port_mapper.linux.process import original_environment
 
 MOST = 25
 """Containers of one keeper: with a dozen descriptors for each it needs less than the usual 1024."""
@@ -21,6 +24,7 @@ class Keepers:
     def __init__(self, options: Options) -> None:
         self._options = options
         self._cradle = _start_cradle()
+        self._workers = self._start_workers()
         self._channel: socket.socket | None = None
         self._room = 0
 
@@ -51,10 +55,14 @@ class Keepers:
         if self._channel is not None:
             self._channel.close()
         cradle = self._connect()
+        if self._workers is not None and _is_at_end(self._workers):
+            self._workers.close()
+            self._workers = self._start_workers()
+        sources = Sources(cradle, self._workers)
         self._channel, theirs = _channels()
         self._room = MOST
         # Its report is its end, of which nobody needs to be told.
-        os.close(fork_away(lambda _: be_keeper(theirs, cradle, self._options)))
+        os.close(fork_away(lambda _: be_keeper(theirs, sources, self._options)))
         theirs.close()
         cradle.close()
 
@@ -70,13 +78,40 @@ class Keepers:
                 socket.send_fds(self._cradle, [b"join 0"], [theirs.fileno()])
         return ours
 
+    def _start_workers(self) -> socket.socket | None:
+        """Execute the program of the built-in plugins; return the channel to ask it on."""
+        directory = self._options.builtin_plugins_dir
+        if self._options.config_dir is None or directory is None:
+            return None
+        program = os.path.join(directory, PROGRAM)
+        environ = original_environment(os.environ)
+        try:
+            return _execute(lambda number: [program, "--workers", str(number)], environ)
+        except OSError:
+            return None  # Each plugin is a program of its own, too.
+
 
 def _channels() -> tuple[socket.socket, socket.socket]:
     return socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
 
 
+def _is_at_end(channel: socket.socket) -> bool:
+    """Tell whether nobody is at the other end of a channel, on which nothing is ever answered."""
+    try:
+        return not channel.recv(1, socket.MSG_DONTWAIT)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True
+
+
 def _start_cradle() -> socket.socket:
     """Execute a cradle; return the channel on which it can be asked to serve others."""
+    return _execute(arguments, os.environ)
+
+
+def _execute(argv_for: Callable[[int], list[str]], environ: Mapping[str, str]) -> socket.socket:
+    """Execute a program that is given a channel by its number; return the other end."""
     ours, theirs = _channels()
     with theirs:
         number = theirs.fileno()
@@ -84,11 +119,11 @@ def _start_cradle() -> socket.socket:
         actions = [(os.POSIX_SPAWN_DUP2, null, stream) for stream in range(3)]
         # Onto itself, which is how it comes to be inherited.
         actions.append((os.POSIX_SPAWN_DUP2, number, number))
-        argv = arguments(number)
+        argv = argv_for(number)
         try:
             # The kernel reaps what we start, but not what that starts.
             os.posix_spawn(
-                argv[0], argv, os.environ, file_actions=actions, setsigdef=(signal.SIGCHLD,)
+                argv[0], argv, environ, file_actions=actions, setsigdef=(signal.SIGCHLD,)
             )
         finally:
             os.close(null)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from mesos_cni_port_mapper.isolator import children
+from mesos_cni_port_mapper.isolator import children, lifeline
 from mesos_cni_port_mapper.isolator.errors import IsolatorError
 from mesos_cni_port_mapper.isolator.plugins import Invocation, failure_words, run
 from tests.support.waiting import eventually, runs
@@ -59,6 +59,7 @@ def test_a_plugin_gets_its_streams_and_dispositions(script: Callable[[str], str]
     )
 
     inherited = fcntl.fcntl(1, fcntl.F_DUPFD, 50)
+    lifeline._inheritable.cache_clear()
     try:
         printed = asyncio.run(run(invocation(program), b"given\n", 10)).decode().split()
     finally:
