@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from threading import Event
 
 import pytest
 
@@ -152,6 +153,37 @@ def test_without_the_process_that_workers_come_from_plugins_are_programs(
     assert agent.launch("c", NET).status == 200
     assert len(delegates(tool.host)) == 2
     end(agent, "c")
+
+
+def test_workers_that_are_killed_again_and_again_leave_nothing(tool: Tool, agent: Agent) -> None:
+    over = Event()
+
+    def kill_some() -> int:
+        killed = 0
+        while not over.wait(0.15):
+            for victim in delegates(tool.host)[1:2]:
+                tool.host.run(["kill", "-9", str(victim)], check=False)
+                killed += 1
+        return killed
+
+    def live(number: int) -> int:
+        status = agent.launch(f"c{number}", NET).status
+        end(agent, f"c{number}")
+        return status
+
+    with ThreadPoolExecutor(9) as pool:
+        killing = pool.submit(kill_some)
+        try:
+            statuses = list(pool.map(live, range(40)))
+        finally:
+            over.set()
+
+    assert killing.result() > 0
+    assert set(statuses) <= {200, 500}
+    assert statuses.count(200) > len(statuses) / 2
+    # Whatever could not be detached is tried again.
+    tool.succeed("recover")
+    assert left(tool.host) == ([], [], [])
 
 
 def test_an_operators_plugin_of_the_same_name_is_the_one_that_is_run(
