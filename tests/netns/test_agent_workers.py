@@ -134,25 +134,44 @@ def test_a_worker_dies_with_the_keeper_that_asked_it(tool: Tool, agent: Agent) -
     assert left(tool.host) == ([], [], [])
 
 
-def test_without_the_process_that_workers_come_from_plugins_are_programs(
+def test_when_the_process_that_workers_come_from_was_killed_there_is_another(
     tool: Tool, agent: Agent
 ) -> None:
     assert agent.launch("a", NET).status == 200
-    parent, worker = delegates(tool.host)
-    for victim in (parent, worker):
+    before = delegates(tool.host)
+    for victim in before:
         tool.kill(victim)
 
     assert agent.launch("b", NET).status == 200
 
-    assert delegates(tool.host) == []
+    assert len(delegates(tool.host)) == 2
+    assert set(delegates(tool.host)).isdisjoint(before)
+    # The keeper of the first cannot ask it, and has the container detached by a program.
     for name in ("a", "b"):
         end(agent, name)
     assert left(tool.host) == ([], [], [])
-    # The next keeper is given another one.
-    tool.kill(keeper(tool.host))
-    assert agent.launch("c", NET).status == 200
     assert len(delegates(tool.host)) == 2
-    end(agent, "c")
+
+
+def test_where_the_program_of_workers_is_broken_plugins_are_programs(host: Host) -> None:
+    tool = Tool(host)
+    tool.network("net")
+    directory = host.path("/run/plugins/.mesos-cni-delegates")
+    directory.mkdir()
+    host.path("/run/plugins/fake").rename(directory / "fake")
+    broken = directory / PROGRAM
+    broken.write_text("#!/bin/sh\nexit 1\n")
+    broken.chmod(0o755)
+    agent = Agent(tool).ready()
+
+    try:
+        assert [agent.launch(name, NET).status for name in ("a", "b")] == [200, 200]
+        assert tool.plugins.commands("fake") == ["ADD", "ADD"]
+        for name in ("a", "b"):
+            end(agent, name)
+        assert tool.plugins.commands("fake") == ["ADD", "ADD", "DEL", "DEL"]
+    finally:
+        agent.process.close()
 
 
 def test_workers_that_are_killed_again_and_again_leave_nothing(tool: Tool, agent: Agent) -> None:

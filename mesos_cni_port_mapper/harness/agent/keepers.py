@@ -30,6 +30,7 @@ class Keepers:
 
     def launch(self, request: int) -> int:
         """Hand a request on; return the pipe that the launch is reported on."""
+        self._renew_workers()
         report, reported = os.pipe()
         try:
             while not self._hand_on(request, reported):
@@ -55,9 +56,6 @@ class Keepers:
         if self._channel is not None:
             self._channel.close()
         cradle = self._connect()
-        if self._workers is not None and _is_at_end(self._workers):
-            self._workers.close()
-            self._workers = self._start_workers()
         sources = Sources(cradle, self._workers)
         self._channel, theirs = _channels()
         self._room = MOST
@@ -77,6 +75,13 @@ class Keepers:
                 self._cradle = _start_cradle()
                 socket.send_fds(self._cradle, [b"join 0"], [theirs.fileno()])
         return ours
+
+    def _renew_workers(self) -> None:
+        """Start the process that workers come from again when it was killed, for another keeper."""
+        if self._workers is not None and _is_at_end(self._workers):
+            self._workers.close()
+            self._workers = self._start_workers()
+            self._room = 0
 
     def _start_workers(self) -> socket.socket | None:
         """Execute the program of the built-in plugins; return the channel to ask it on."""
