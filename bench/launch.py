@@ -53,14 +53,14 @@ class Case:
     ours: str
     loop: str
     configuration: Mapping[str, Any]
-    held: bool = True
 
     def __str__(self) -> str:
         words = {_OURS: "built-in", _BUILT_IN: "built-in", _REFERENCE: "reference", "": ""}
         return f"{self.network:15} {words[self.ours]:10} {words[self.loop]:10}"
 
 
-NONE = Case("none", "", "", {}, held=False)
+NONE = Case("none", "", "", {})
+"""Without a network namespaces are all that is made, and there is nothing to compare that with."""
 CASES = (
     Case("port mapper", _OURS, _BUILT_IN, {"cniVersion": "1.0.0", **DOCUMENT}),
     Case("port mapper", _REFERENCE, _REFERENCE, {"cniVersion": "1.0.0", **DOCUMENT}),
@@ -69,8 +69,7 @@ CASES = (
     Case("bridge, ipMasq", _REFERENCE, _REFERENCE, _BRIDGE),
     Case("bridge", _OURS, _BUILT_IN, _PLAIN),
     Case("bridge", _OURS, _REFERENCE, _PLAIN),
-    # Beside the cheapest plugins, run as programs, what is ours is much: it is told, not held.
-    Case("bridge", _REFERENCE, _REFERENCE, _PLAIN, held=False),
+    Case("bridge", _REFERENCE, _REFERENCE, _PLAIN),
 )
 
 # One subshell for each container, all at once; the same calls as a runtime makes.
@@ -83,7 +82,10 @@ wait
 """
 _ADD = "ip netns add $name; {call}"
 _DEL = "{call}; ip netns delete $name"
-_CALL = "CNI_COMMAND={command} {program} <" + f"{CONFIGURATIONS}/{_NETWORK}.conf >/dev/null"
+_CALL = (
+    "CNI_COMMAND={command} {program} <"
+    + f"{CONFIGURATIONS}/{_NETWORK}.conf >/dev/null || echo $name"
+)
 
 
 class LaunchError(Exception):
@@ -170,7 +172,17 @@ class Stage:
         script = _LOOP.format(
             names=" ".join(_NAMES), path=self.case.loop, body=body.format(call=call)
         )
-        return _timed(lambda: self.host.run(["/bin/sh", "-c", script], timeout=120))
+        failed: list[str] = []
+
+        def run() -> None:
+            done = self.host.run(["/bin/sh", "-c", script], timeout=120)
+            failed.extend(done.text.split())
+
+        seconds = _timed(run)
+        if failed:
+            message = f"the loop's {command} failed for {len(failed)} containers"
+            raise LaunchError(message)
+        return seconds
 
     def _program(self) -> str:
         name = self.case.configuration["type"]
@@ -220,14 +232,14 @@ class Row:
 
     @property
     def met(self) -> bool:
-        return not self.case.held or self.both <= EXPECTED
+        return self.case == NONE or self.both <= EXPECTED
 
     def __str__(self) -> str:
         words = (
             f"{self.case} {self.launch:7.2f} {self.stop:6.2f} {self.both:6.2f} "
             f"{self.rates[0]:11.0f} {self.rates[1]:7.0f} {self.share:14.0%}"
         )
-        if self.case.held:
+        if self.case != NONE:
             words += f"  at most {EXPECTED}: {'met' if self.met else 'MISSED'}"
         return words
 

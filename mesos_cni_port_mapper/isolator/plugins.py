@@ -99,9 +99,9 @@ async def _finish(
     seconds: float,
     workers: Workers | None,
 ) -> int:
-    if workers is not None and workers.serve(invocation.program):
+    if workers is not None and workers.know(invocation.program):
         try:
-            return await workers.finish(invocation.program, environment, streams, seconds)
+            return await workers.run(invocation.program, environment, streams, seconds)
         except NoWorkerError:
             pass
     tied = _start(invocation, environment, streams)

@@ -39,11 +39,11 @@ class Workers:
         self._channel = channel
         self._idle: list[_Worker] = []
 
-    def serve(self, program: str) -> bool:
+    def know(self, program: str) -> bool:
         """Tell whether a program is one of the directory's."""
         return os.path.dirname(program) == self._directory
 
-    async def finish(
+    async def run(
         self, program: str, environment: Mapping[str, str], streams: Sequence[int], seconds: float
     ) -> int:
         """Have a plugin answer, and return its exit status.

@@ -54,8 +54,7 @@ def receive(channel: _socket.socket, limit: int, most: int) -> tuple[bytes, list
 def kill_at_end(pipe: int, group: int) -> None:
     """Have the kernel kill a process group when the other end of a pipe closes, however it does.
 
-    Unlike the parent-death signal this reaches a whole group, and does not depend on which thread
-    stays (fcntl(2): ``F_SETOWN``, ``F_SETSIG``, ``O_ASYNC``).
+    See fcntl(2): ``F_SETOWN``, ``F_SETSIG``, ``O_ASYNC``.
     """
     fcntl.fcntl(pipe, fcntl.F_SETOWN, -group)
     fcntl.fcntl(pipe, fcntl.F_SETSIG, _SIGKILL)

@@ -2,7 +2,6 @@
 
 import threading
 import time
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -26,13 +25,6 @@ def tool(host: Host) -> Tool:
     made.network("net")
     made.network("other", "second")
     return made
-
-
-@pytest.fixture
-def agent(tool: Tool) -> Iterator[Agent]:
-    made = Agent(tool).ready()
-    yield made
-    made.process.close()
 
 
 def all_together(agent: Agent, names: list[str], work: Any) -> dict[str, Answer]:

@@ -3,7 +3,6 @@
 import os
 import signal
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -27,13 +26,6 @@ def tool(host: Host, request: pytest.FixtureRequest) -> Tool:
     made = Tool(host, SOURCE if request.param == "source" else [str(FROZEN)])
     made.network("net")
     return made
-
-
-@pytest.fixture
-def agent(tool: Tool) -> Iterator[Agent]:
-    made = Agent(tool).ready()
-    yield made
-    made.process.close()
 
 
 def launch(agent: Agent, *names: str) -> None:

@@ -3,7 +3,6 @@
 import json
 import sys
 import time
-from collections.abc import Iterator
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
@@ -29,13 +28,6 @@ def tool(host: Host) -> Tool:
     made.network("net")
     made.network("other", "second")
     return made
-
-
-@pytest.fixture
-def agent(tool: Tool) -> Iterator[Agent]:
-    made = Agent(tool).ready()
-    yield made
-    made.process.close()
 
 
 def test_containers_are_listed_with_processes_and_counters(tool: Tool, agent: Agent) -> None:

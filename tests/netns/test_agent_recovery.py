@@ -4,7 +4,6 @@ import json
 import signal
 import sys
 import time
-from collections.abc import Iterator
 
 import pytest
 
@@ -33,13 +32,6 @@ def tool(host: Host) -> Tool:
     made.network("net")
     made.network("other", "second")
     return made
-
-
-@pytest.fixture
-def agent(tool: Tool) -> Iterator[Agent]:
-    made = Agent(tool).ready()
-    yield made
-    made.process.close()
 
 
 def addresses(agent: Agent) -> dict[str, list[str]]:

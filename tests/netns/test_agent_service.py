@@ -7,7 +7,7 @@ import signal
 import socket
 import stat
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -29,13 +29,6 @@ def tool(host: Host) -> Tool:
     made = Tool(host)
     made.network("net")
     return made
-
-
-@pytest.fixture
-def agent(tool: Tool) -> Iterator[Agent]:
-    made = Agent(tool).ready()
-    yield made
-    made.process.close()
 
 
 def listening(tool: Tool, *flags: str) -> tuple[Process, str]:

@@ -32,13 +32,6 @@ def tool(host: Host) -> Tool:
     return made
 
 
-@pytest.fixture
-def agent(tool: Tool) -> Iterator[Agent]:
-    made = Agent(tool).ready()
-    yield made
-    made.process.close()
-
-
 def delegates(host: Host) -> list[int]:
     """Return the process that workers come from, and the workers after it."""
     found = host.processes().items()

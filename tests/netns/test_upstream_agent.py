@@ -5,7 +5,6 @@ Each test has the name of its model; docs/upstream-tests.md says where they diff
 
 import json
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -42,13 +41,6 @@ connection.sendall(b'{"name": "%s", "peer": "", "port": 0}' % sys.argv[2].encode
 @pytest.fixture
 def tool(host: Host) -> Upstream:
     return Upstream(host)
-
-
-@pytest.fixture
-def agent(tool: Upstream) -> Iterator[Agent]:
-    made = Agent(tool).ready()
-    yield made
-    made.process.close()
 
 
 def group(command: str) -> str:

@@ -4,7 +4,6 @@ Each test has the name of its model; docs/upstream-tests.md says where they diff
 """
 
 import json
-from collections.abc import Iterator
 
 import pytest
 
@@ -24,13 +23,6 @@ FIELDS = {
 @pytest.fixture
 def tool(host: Host) -> Upstream:
     return Upstream(host)
-
-
-@pytest.fixture
-def agent(tool: Upstream) -> Iterator[Agent]:
-    made = Agent(tool).ready()
-    yield made
-    made.process.close()
 
 
 def test_launch_command_task(tool: Upstream, agent: Agent) -> None:

@@ -24,3 +24,16 @@ def runs(pid: int) -> bool:
         return False
     # Who inherits an ended process may take a second to collect it.
     return status.rpartition(b") ")[2][:1] != b"Z"
+
+
+def members_of(group: int) -> list[str]:
+    """Return the processes of a group that have not ended."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = path.read_text().rpartition(") ")[2].split()
+        except OSError:
+            continue
+        if int(fields[2]) == group and fields[0] != "Z":
+            found.append(path.parent.name)
+    return found

@@ -5,7 +5,6 @@ import json
 import os
 import signal
 import socket
-import sys
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from pathlib import Path
 from typing import Any
@@ -16,37 +15,11 @@ from mesos_cni_port_mapper.isolator import workers as module
 from mesos_cni_port_mapper.isolator.errors import IsolatorError
 from mesos_cni_port_mapper.isolator.plugins import Invocation, run
 from mesos_cni_port_mapper.isolator.workers import Workers
-from tests.support.waiting import eventually, runs
-
-_ROOT = Path(__file__).resolve().parents[3]
+from tests.support.waiting import eventually, members_of, runs
+from tests.support.worker_parent import Parent
 
 Told = dict[str, Any]
 Call = Callable[..., Coroutine[None, None, Told]]
-
-
-class Parent:
-    """The process that workers are forked from, and the only channel to it."""
-
-    def __init__(self) -> None:
-        self.channel, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        with theirs:
-            number = theirs.fileno()
-            argv = [sys.executable, "-m", "tests.support.workers", str(number)]
-            environ = {**os.environ, "PYTHONPATH": str(_ROOT)}
-            actions = [(os.POSIX_SPAWN_DUP2, number, number)]
-            self.pid = os.posix_spawn(argv[0], argv, environ, file_actions=actions)
-
-    def kill(self) -> None:
-        """End it."""
-        os.kill(self.pid, signal.SIGKILL)
-        os.waitpid(self.pid, 0)
-
-    def close(self) -> None:
-        """Have it end by itself, unless it was killed, and see that it has nothing against it."""
-        alive = runs(self.pid)
-        self.channel.close()
-        if alive:
-            assert os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1]) == 0
 
 
 @pytest.fixture
@@ -157,19 +130,6 @@ def test_whoever_is_late_is_killed_with_its_children(call: Call, tmp_path: Path)
     assert "did not finish in 0.5 s and was killed" in failure
     assert told["pid"] != pid
     assert eventually(lambda: members_of(pid), []) == []
-
-
-def members_of(group: int) -> list[str]:
-    """Return the processes of a group that have not ended."""
-    found = []
-    for path in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            fields = path.read_text().rpartition(") ")[2].split()
-        except OSError:
-            continue
-        if int(fields[2]) == group and fields[0] != "Z":
-            found.append(path.parent.name)
-    return found
 
 
 def test_nobody_goes_on_for_a_caller_who_has_given_up(call: Call, tmp_path: Path) -> None:
@@ -325,8 +285,8 @@ def test_whoever_is_asked_again_is_not_dismissed_meanwhile(
 def test_a_program_of_another_directory_is_run(parent: Parent, directory: Path) -> None:
     workers = Workers(directory, parent.channel)
 
-    assert workers.serve(f"{directory}/told")
-    assert not workers.serve("/opt/cni/bin/told")
+    assert workers.know(f"{directory}/told")
+    assert not workers.know("/opt/cni/bin/told")
 
 
 def test_no_descriptor_is_left(call: Call) -> None:
