@@ -87,6 +87,8 @@ def add_route(kernel: Kernel, op: ops.AddRoute) -> Undo:
             destination=op.destination,
             gateway=op.gateway,
             scope=op.scope,
+            table=op.table,
+            priority=op.priority,
         ),
     )
 
@@ -175,5 +177,9 @@ def _route(index: int, op: ops.AddRoute | ops.RemoveRoute) -> Route:
         prefix=prefix,
         gateway=op.gateway,
         scope=op.scope,
+        table=op.table,
+        priority=op.priority,
     )
-    return route.but(source=op.source, onlink=op.onlink) if isinstance(op, ops.AddRoute) else route
+    if isinstance(op, ops.RemoveRoute):
+        return route
+    return route.but(source=op.source, onlink=op.onlink, mtu=op.mtu, advmss=op.advmss)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from delegates import operations as ops
+from delegates.facts import TABLE_MAIN
 from mesos_cni_port_mapper.cni.address import family_of
 from mesos_cni_port_mapper.cni.errors import INTERNAL, CniError
 from mesos_cni_port_mapper.cni.fields import Section, refuse
@@ -78,12 +79,24 @@ def plan_routes(
             where=ops.SANDBOX,
             link=link,
             destination=route["dst"],
-            gateway=route.get("gw") or gateways.get(family_of(_address_of(route["dst"])), ""),
+            gateway=_gateway_of(route, gateways),
+            scope=route.get("scope") or ops.SCOPE_UNIVERSE,
+            table=route.get("table") or TABLE_MAIN,
+            priority=route.get("priority") or 0,
+            mtu=route.get("mtu") or 0,
+            advmss=route.get("advmss") or 0,
             # Of two routes to one destination the first is meant.
             shared=True,
         )
         for route in routes
     ]
+
+
+def _gateway_of(route: dict[str, Any], gateways: dict[int, str]) -> str:
+    # What is on the link itself has no gateway; the kernel would refuse it.
+    if not route.get("gw") and (route.get("scope") or 0) >= ops.SCOPE_LINK:
+        return ""
+    return route.get("gw") or gateways.get(family_of(_address_of(route["dst"])), "")
 
 
 def plan_wait(link: str, ips: Sequence[dict[str, Any]]) -> list[Operation]:

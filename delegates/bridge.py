@@ -87,6 +87,16 @@ class Bridge(LinkPlugin):
         link = ops.DeleteLink(where=ops.SANDBOX, name=request.ifname)
         return [*plan_unmasquerade(request, configuration), link]
 
+    def remove_left_over(
+        self, request: Request, configuration: Configuration, valid: Sequence[tuple[str, str]]
+    ) -> None:
+        """See ``LinkPlugin.remove_left_over``."""
+        if configuration.masquerade:
+            from delegates.masquerade import remove_strays
+
+            containers = {container_id for container_id, _ in valid}
+            remove_strays(request.netconf["name"], containers, request.environ)
+
     def check_links(
         self,
         request: Request,  # noqa: ARG002 - the container's own link is seen to

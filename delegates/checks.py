@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from delegates import operations as ops
+from delegates.facts import TABLE_MAIN
 from mesos_cni_port_mapper.cni.address import number_of, split_prefix, text_of
 from mesos_cni_port_mapper.cni.errors import INTERNAL, CniError
 
@@ -10,7 +11,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from delegates.facts import Link
+    from delegates.facts import Link, Route
     from delegates.kernel import Kernel
     from mesos_cni_port_mapper.cni.request import Request
     from mesos_cni_port_mapper.cni.result import Result
@@ -57,17 +58,19 @@ def check_interface(kernel: Kernel, where: str, entry: dict[str, Any]) -> Link:
 def _check_routes(
     request: Request, kernel: Kernel, link: Link, routes: list[dict[str, Any]]
 ) -> None:
-    if not routes:
-        return
-    present = {
-        (f"{route.destination}/{route.prefix}", route.gateway)
-        for route in kernel.routes(ops.SANDBOX)
-        if route.index == link.index
-    }
-    anyhow = {destination for destination, _ in present}
+    tables: dict[int, list[Route]] = {}
     for route in routes:
+        table = route.get("table") or TABLE_MAIN
+        if table not in tables:
+            tables[table] = kernel.routes(ops.SANDBOX, table=table)
         destination, gateway = _normal(route["dst"]), route.get("gw") or ""
-        found = (destination, gateway) in present if gateway else destination in anyhow
+        ways = {
+            present.gateway
+            for present in tables[table]
+            if present.index == link.index
+            and f"{present.destination}/{present.prefix}" == destination
+        }
+        found = gateway in ways if gateway else bool(ways)
         if not found:
             way = f" by way of {gateway}" if gateway else ""
             raise CniError(INTERNAL, f"{request.ifname} has lost its route to {route['dst']}{way}")

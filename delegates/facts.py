@@ -11,6 +11,9 @@ if TYPE_CHECKING:
 IFF_UP, IFF_PROMISC = 1, 0x100
 """Flags of links, of linux/if.h."""
 
+TABLE_MAIN = 254
+"""The table of routes that is meant where none is named, of linux/rtnetlink.h."""
+
 IPV6_TENTATIVE, IPV6_DUPLICATE = 0x40, 0x08
 """IFA_F_TENTATIVE and IFA_F_DADFAILED of linux/if_addr.h."""
 
@@ -49,10 +52,11 @@ class Address(Value):
 
 
 class Route(Value):
-    """A unicast route of the main table.
+    """A unicast route.
 
     ``destination`` has no prefix length, which is ``prefix``; ``gateway`` and ``source`` are "" for
-    none; ``index`` is the link's, ``scope`` a number of linux/rtnetlink.h.
+    none; ``index`` is the link's, ``scope`` and ``table`` are numbers of linux/rtnetlink.h. A
+    ``priority``, ``mtu`` or ``advmss`` of 0 is the kernel's choice.
     """
 
     index: int
@@ -63,3 +67,7 @@ class Route(Value):
     source: str = ""
     scope: int = 0
     onlink: bool = False
+    table: int = TABLE_MAIN
+    priority: int = 0
+    mtu: int = 0
+    advmss: int = 0

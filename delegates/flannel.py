@@ -18,7 +18,12 @@ from mesos_cni_port_mapper.cni.errors import (
     CniError,
     os_reason,
 )
-from mesos_cni_port_mapper.cni.executable import Executable, find_plugin
+from mesos_cni_port_mapper.cni.executable import (
+    CommandUnknownError,
+    Executable,
+    VersionRefusedError,
+    find_plugin,
+)
 from mesos_cni_port_mapper.cni.fields import Section, refuse, shown
 from mesos_cni_port_mapper.cni.names import is_plugin_type
 from mesos_cni_port_mapper.cni.result import MalformedResultError, encode_result
@@ -80,12 +85,26 @@ class Flannel:
         asked = request.but(netconf={**saved, **now})
         _open_delegate(asked).check(asked)
 
+    def gc(self, request: Request) -> None:
+        """Have the delegate remove what is left; without a subnet there never was any."""
+        signals.hold()
+        try:
+            subnet = _read_subnet(request)
+        except CniError:
+            return
+        own = {key: value for key, value in request.netconf.items() if key.startswith("cni.dev/")}
+        asked = request.but(netconf={**plan_delegate(request, subnet), **own})
+        _open_delegate(asked).gc(asked)
+
     def status(self, request: Request) -> None:
         """Raise (code 50) while Flannel has not given this host a subnet."""
+        signals.hold()
         try:
-            _read_subnet(request)
+            subnet = _read_subnet(request)
         except CniError as error:
             raise CniError(UNAVAILABLE, error.msg, error.details) from error
+        asked = request.but(netconf=plan_delegate(request, subnet))
+        _open_delegate(asked).status(asked)
 
 
 def plan_delegate(request: Request, subnet: Subnet) -> dict[str, Any]:
@@ -198,3 +217,16 @@ class _Program:
 
     def check(self, request: Request) -> None:
         self._executable.command("CHECK", request.netconf)
+
+    def gc(self, request: Request) -> None:
+        self._ask_about_network("GC", request)
+
+    def status(self, request: Request) -> None:
+        self._ask_about_network("STATUS", request)
+
+    def _ask_about_network(self, command: str, request: Request) -> None:
+        """Ask what 1.1.0 brought; one that does not know the command has nothing to say."""
+        try:
+            self._executable.command(command, request.netconf)
+        except (VersionRefusedError, CommandUnknownError):
+            return

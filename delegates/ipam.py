@@ -7,18 +7,22 @@ one shape, and what they fail with is given on as it came, code and words.
 from __future__ import annotations
 
 from delegates.catalogue import IPAM, make_plugin
-from delegates.results import SHAPE
+from delegates.ipam_fields import parse_routes
+from delegates.results import shaped
 from mesos_cni_port_mapper.cni import codec
 from mesos_cni_port_mapper.cni import version as versions
-from mesos_cni_port_mapper.cni.errors import DELEGATE_FAILED, CniError
-from mesos_cni_port_mapper.cni.executable import Executable
+from mesos_cni_port_mapper.cni.errors import (
+    DELEGATE_FAILED,
+    INCOMPATIBLE_VERSION,
+    CniError,
+)
+from mesos_cni_port_mapper.cni.executable import UNKNOWN, Executable
 from mesos_cni_port_mapper.cni.fields import Section, refuse, shown
 from mesos_cni_port_mapper.cni.names import is_plugin_type
 from mesos_cni_port_mapper.cni.result import (
     MalformedResultError,
     Result,
     decode_result,
-    encode_result,
 )
 from mesos_cni_port_mapper.linux import process, signals
 from mesos_cni_port_mapper.value import Value
@@ -40,6 +44,12 @@ if TYPE_CHECKING:
 
         def check(self) -> None:
             """Raise unless what was given still is."""
+
+        def collect_garbage(self) -> None:
+            """Take back what attachments have that are not valid any more."""
+
+        def complain_unless_ready(self) -> None:
+            """Raise if nothing could be given."""
 
 
 _SECONDS = 120.0
@@ -79,7 +89,7 @@ class BuiltIn(Value):
     def add(self) -> Result:
         """See ``Ipam.add``."""
         document = make_plugin(self.name).add(self.request)
-        return _shaped(decode_result(document, self.request.version))
+        return shaped(decode_result(document, self.request.version))
 
     def delete(self) -> None:
         """See ``Ipam.delete``."""
@@ -88,6 +98,14 @@ class BuiltIn(Value):
     def check(self) -> None:
         """See ``Ipam.check``."""
         make_plugin(self.name).check(self.request)
+
+    def collect_garbage(self) -> None:
+        """See ``Ipam.collect_garbage``."""
+        make_plugin(self.name).gc(self.request)
+
+    def complain_unless_ready(self) -> None:
+        """See ``Ipam.complain_unless_ready``."""
+        make_plugin(self.name).status(self.request)
 
 
 class Program(Value):
@@ -100,8 +118,9 @@ class Program(Value):
         """See ``Ipam.add``."""
         result = self.executable.add(self.request.netconf, self.request.version)
         try:
-            return _shaped(result)
-        except MalformedResultError as error:
+            parse_routes(Section(result.document), versions.NEWEST)
+            return shaped(result)
+        except (CniError, MalformedResultError) as error:
             raise CniError(
                 DELEGATE_FAILED, f"{self.executable.program} returned no usable result", str(error)
             ) from error
@@ -113,6 +132,22 @@ class Program(Value):
     def check(self) -> None:
         """See ``Ipam.check``."""
         self.executable.command("CHECK", self.request.netconf)
+
+    def collect_garbage(self) -> None:
+        """See ``Ipam.collect_garbage``."""
+        self._ask_about_network("GC")
+
+    def complain_unless_ready(self) -> None:
+        """See ``Ipam.complain_unless_ready``."""
+        self._ask_about_network("STATUS")
+
+    def _ask_about_network(self, command: str) -> None:
+        """Ask what 1.1.0 brought; one that does not know the command has nothing to say."""
+        try:
+            self.executable.command(command, self.request.netconf)
+        except CniError as error:
+            if error.code not in (INCOMPATIBLE_VERSION, *UNKNOWN):
+                raise
 
 
 class _Executable(Executable):
@@ -137,10 +172,3 @@ class _Executable(Executable):
 
     def _name(self) -> str:
         return f"ipam.type {self.program.rpartition('/')[2]}"
-
-
-def _shaped(result: Result) -> Result:
-    if versions.order(result.version) < versions.order(SHAPE):
-        return Result(version=SHAPE, document=encode_result(result, SHAPE, declared=True))
-    # A newer one only has more fields, which may be wanted.
-    return Result(version=SHAPE, document={**result.document, "cniVersion": SHAPE})

@@ -14,6 +14,7 @@ import os
 
 from delegates import address_actions, link_actions
 from delegates import operations as ops
+from delegates.facts import TABLE_MAIN
 from delegates.netlink import Netlink
 from mesos_cni_port_mapper.cni.errors import INTERNAL, TRY_AGAIN, CniError, os_reason
 from mesos_cni_port_mapper.linux import files, lock
@@ -91,9 +92,9 @@ class Kernel:
         """Return a link's addresses, of one family (4 or 6) or of both."""
         return self._ask("list addresses", lambda: self.netlink(where).addresses(index, family))
 
-    def routes(self, where: str, family: int = 0) -> list[Route]:
-        """Return the unicast routes of the main table."""
-        return self._ask("list routes", lambda: self.netlink(where).routes(family))
+    def routes(self, where: str, family: int = 0, table: int = TABLE_MAIN) -> list[Route]:
+        """Return the unicast routes of a table."""
+        return self._ask("list routes", lambda: self.netlink(where).routes(family, table))
 
     def addresses_of_others(self, ifname: str, certain: bool) -> list[str]:
         """Return the addresses that the sandbox's other links have, without prefix length.

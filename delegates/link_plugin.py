@@ -18,6 +18,7 @@ from mesos_cni_port_mapper.cni.errors import (
     UNDO_INCOMPLETE,
     CniError,
 )
+from mesos_cni_port_mapper.cni.garbage import parse_valid_attachments
 from mesos_cni_port_mapper.linux import signals
 from mesos_cni_port_mapper.value import Value
 
@@ -86,6 +87,11 @@ class LinkPlugin:
     ) -> None:
         """Raise ``CniError`` unless the links are as ``plan`` has them; addresses are seen to."""
 
+    def remove_left_over(
+        self, request: Request, configuration: Any, valid: Sequence[tuple[str, str]]
+    ) -> None:
+        """Remove what the host has of attachments that are none of the valid (ID, interface)."""
+
     def add(self, request: Request) -> dict[str, Any]:
         """Attach the container; whatever fails, nothing of it stays."""
         signals.hold()
@@ -146,6 +152,27 @@ class LinkPlugin:
         finally:
             work.close()
             sandbox.close()
+
+    def gc(self, request: Request) -> None:
+        """Remove what is left of attachments that are not valid any more.
+
+        Their links went with their namespaces; addresses go last, when nothing leads to them.
+        """
+        signals.hold()
+        valid = parse_valid_attachments(request.netconf)
+        if valid is not None:
+            self.remove_left_over(request, self.parse(request), valid)
+        ipam = open_ipam(request)
+        if ipam is not None:
+            ipam.collect_garbage()
+
+    def status(self, request: Request) -> None:
+        """Raise if no container could be attached."""
+        signals.hold()
+        self.parse(request)
+        ipam = open_ipam(request)
+        if ipam is not None:
+            ipam.complain_unless_ready()
 
 
 class _Work:

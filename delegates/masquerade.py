@@ -22,7 +22,7 @@ from mesos_cni_port_mapper.portmap.rule import NAT
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     from delegates.operations import Masquerade, RemoveMasquerade
     from mesos_cni_port_mapper.netfilter.iptables import Iptables
@@ -174,6 +174,27 @@ def remove_masquerade(
         if known and not nat.commit((NAT, plan_known_removal(op, family))):
             continue
         _remove(nat, chain_of(op.network, op.container_id), known, others)
+
+
+def remove_strays(network: str, valid: Collection[str], environ: Mapping[str, str]) -> None:
+    """Remove the rules of containers that are none of the valid ones of a network."""
+    for family in _TOOLS:
+        try:
+            nat = _find(family, environ)
+        except CniError:
+            continue  # No rules can be there that no tool could have made.
+        for chain, rules in nat.listing(NAT).chains.items():
+            owner = _owner_of(rules, network)
+            if owner and owner not in valid and chain == chain_of(network, owner):
+                _remove(nat, chain, (), _nobody)
+
+
+def _owner_of(rules: Sequence[str], network: str) -> str:
+    """Return the container that a chain's rules are for, "" when it is not of this network."""
+    words = split_words(rules[0]) if rules else []
+    comment = words[words.index("--comment") + 1] if "--comment" in words[:-1] else ""
+    before, between, owner = comment.partition(f'name: "{network}" id: "')
+    return owner.removesuffix('"') if between and not before else ""
 
 
 def _add(nat: Iptables, lines: Sequence[str], wanted: Masquerade, family: int) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 
-from delegates.facts import IFF_PROMISC, IFF_UP, Address, Link, Route
+from delegates.facts import IFF_PROMISC, IFF_UP, TABLE_MAIN, Address, Link, Route
 from delegates.messages import address_message, decoded, link_message, route_message
 from delegates.route_socket import HEADER_SIZE, RouteSocket
 
@@ -27,7 +27,8 @@ _AF_BRIDGE = 7
 _FAMILY_OF = {2: 4, 10: 6}
 _ANYWHERE = {4: "0.0.0.0", 6: "::"}  # noqa: S104 - the default route's destination
 _ONLINK = 4
-_TABLE_MAIN, _PROTOCOL_ANY, _PROTOCOL_BOOT, _UNICAST = 254, 0, 3, 1
+_PROTOCOL_ANY, _PROTOCOL_BOOT, _UNICAST = 0, 3, 1
+_HIGHEST_IN_HEADER, _TABLE_COMPAT = 255, 252
 _PVID_UNTAGGED = 2 | 4
 
 
@@ -160,16 +161,13 @@ class Netlink:
         message["proto"] = _PROTOCOL_ANY
         self._do(_DELROUTE, message)
 
-    def routes(self, family: int = 0) -> list[Route]:
-        """Return the unicast routes of the main table, of one family (4 or 6) or of both."""
+    def routes(self, family: int = 0, table: int = TABLE_MAIN) -> list[Route]:
+        """Return the unicast routes of a table, of one family (4 or 6) or of both."""
         message = route_message()
         message["family"] = _AF[family]
         replies = [decoded(route_message(reply)) for reply in self._dump(_GETROUTE, message)]
-        return [
-            _read_route(reply)
-            for reply in replies
-            if (reply["type"], reply["table"]) == (_UNICAST, _TABLE_MAIN)
-        ]
+        found = [_read_route(reply) for reply in replies if reply["type"] == _UNICAST]
+        return [route for route in found if route.table == table]
 
     def _link(self, message: Any, with_data: bool) -> Link | None:
         try:
@@ -214,16 +212,25 @@ def _about_address(address: Address) -> Any:
 def _about_route(route: Route) -> Any:
     message = route_message()
     message["family"], message["dst_len"] = _AF[route.family], route.prefix
-    message["table"], message["proto"] = _TABLE_MAIN, _PROTOCOL_BOOT
+    message["table"], message["proto"] = route.table, _PROTOCOL_BOOT
     message["type"], message["scope"] = _UNICAST, route.scope
     message["flags"] = _ONLINK if route.onlink else 0
     message["attrs"] = [("RTA_OIF", route.index)]
+    if route.table > _HIGHEST_IN_HEADER:
+        message["table"] = _TABLE_COMPAT
+        message["attrs"].append(("RTA_TABLE", route.table))
     if route.prefix:
         message["attrs"].append(("RTA_DST", route.destination))
     if route.gateway:
         message["attrs"].append(("RTA_GATEWAY", route.gateway))
     if route.source:
         message["attrs"].append(("RTA_PREFSRC", route.source))
+    if route.priority:
+        message["attrs"].append(("RTA_PRIORITY", route.priority))
+    metrics = [("RTAX_MTU", route.mtu), ("RTAX_ADVMSS", route.advmss)]
+    wanted = [metric for metric in metrics if metric[1]]
+    if wanted:
+        message["attrs"].append(("RTA_METRICS", {"attrs": wanted}))
     return message
 
 
@@ -263,4 +270,14 @@ def _read_route(message: Any) -> Route:
         source=message.get_attr("RTA_PREFSRC") or "",
         scope=message["scope"],
         onlink=bool(message["flags"] & _ONLINK),
+        table=message.get_attr("RTA_TABLE") or message["table"],
+        priority=message.get_attr("RTA_PRIORITY") or 0,
+        mtu=_metric(message, "RTAX_MTU"),
+        advmss=_metric(message, "RTAX_ADVMSS"),
     )
+
+
+def _metric(message: Any, name: str) -> int:
+    metrics = message.get_attr("RTA_METRICS")
+    value: int = (metrics.get_attr(name) if metrics else 0) or 0
+    return value

@@ -7,6 +7,7 @@ kernel.
 
 from __future__ import annotations
 
+from delegates.facts import TABLE_MAIN
 from mesos_cni_port_mapper.value import Value
 
 HOST = "host"
@@ -199,9 +200,10 @@ class RemoveAddress(Operation):
 class AddRoute(Operation):
     """Route ``destination`` through a link, by way of ``gateway`` unless that is "".
 
-    ``scope`` is a number of linux/rtnetlink.h; ``source`` the preferred source address or "";
-    ``onlink`` spares the gateway the proof that it is a neighbour. With ``shared`` the same route
-    may be there already.
+    ``scope`` and ``table`` are numbers of linux/rtnetlink.h; ``source`` is the preferred source
+    address or ""; ``onlink`` spares the gateway the proof that it is a neighbour. A ``priority``,
+    ``mtu`` or ``advmss`` of 0 is left to the kernel. With ``shared`` the same route may be there
+    already.
     """
 
     link: str
@@ -211,6 +213,10 @@ class AddRoute(Operation):
     source: str = ""
     onlink: bool = False
     shared: bool = False
+    table: int = TABLE_MAIN
+    priority: int = 0
+    mtu: int = 0
+    advmss: int = 0
 
 
 class RemoveRoute(Operation):
@@ -220,6 +226,8 @@ class RemoveRoute(Operation):
     destination: str
     gateway: str = ""
     scope: int = 0
+    table: int = TABLE_MAIN
+    priority: int = 0
 
 
 class SetSysctl(Operation):

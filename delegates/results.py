@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from mesos_cni_port_mapper.cni import version as versions
 from mesos_cni_port_mapper.cni.errors import INVALID_CONFIGURATION, CniError
 from mesos_cni_port_mapper.cni.result import (
     MalformedResultError,
@@ -43,6 +44,14 @@ def make_result(
     return Result(version=SHAPE, document=document)
 
 
+def shaped(result: Result) -> Result:
+    """Return another's result in our shape; raises ``MalformedResultError``."""
+    if versions.order(result.version) < versions.order(SHAPE):
+        return Result(version=SHAPE, document=encode_result(result, SHAPE, declared=True))
+    # A newer one only has more fields, which may be wanted.
+    return Result(version=SHAPE, document={**result.document, "cniVersion": SHAPE})
+
+
 def answer(request: Request, result: Result) -> dict[str, Any]:
     """Return the document to print for a request, in its version."""
     try:
@@ -61,7 +70,6 @@ def previous_result(request: Request) -> Result | None:
     if document is None:
         return None
     try:
-        given = decode_result(document, request.version)
-        return Result(version=SHAPE, document=encode_result(given, SHAPE, declared=True))
+        return shaped(decode_result(document, request.version))
     except MalformedResultError as error:
         raise CniError(INVALID_CONFIGURATION, f"prevResult: {error}") from error

@@ -66,6 +66,13 @@ class Static:
                     f"prevResult has {', '.join([address for address, _ in given]) or 'none'}",
                 )
 
+    def gc(self, request: Request) -> None:
+        """Succeed: nothing is remembered."""
+
+    def status(self, request: Request) -> None:
+        """Raise unless the configuration is one to give addresses by."""
+        parse_ips(request)
+
 
 def parse_ips(request: Request) -> list[dict[str, str]]:
     """Return the addresses an attachment is to have, as a result lists them (codes 4 and 7)."""

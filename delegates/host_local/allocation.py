@@ -79,6 +79,19 @@ def held_by(leases: Iterable[Lease], container_id: str, ifname: str) -> list[Lea
     return own or [lease for lease in listed if lease.holder == container_id]
 
 
+def left_over(leases: Iterable[Lease], valid: Iterable[tuple[str, str]]) -> list[Lease]:
+    """Return what containers hold that are none of the valid (ID, interface) any more."""
+    attachments = list(valid)
+    holders = {render_holder(*each) for each in attachments}
+    # Written before there were several interfaces: it may be any of them.
+    holders |= {container_id for container_id, _ in attachments}
+    return [
+        lease
+        for lease in leases
+        if lease.holder not in holders and is_name(lease.holder.partition(_SEPARATOR)[0])
+    ]
+
+
 def plan_grants(
     sets: Sequence[RangeSet],
     leases: Sequence[Lease],

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from delegates.host_local.allocation import held_by, plan_grants, render_holder
+from delegates.host_local.allocation import held_by, left_over, plan_grants, render_holder
 from delegates.host_local.configuration import parse_configuration, parse_place
 from delegates.host_local.store import Store
 from delegates.results import answer, make_result
 from mesos_cni_port_mapper.cni.address import text_of
 from mesos_cni_port_mapper.cni.errors import INTERNAL, IO_FAILURE, CniError, os_reason
+from mesos_cni_port_mapper.cni.garbage import parse_valid_attachments
 from mesos_cni_port_mapper.linux import files
 
 TYPE_CHECKING = False
@@ -49,6 +50,21 @@ class HostLocal:
                 f"no address in {store.directory} is held by container {request.container_id} "
                 f"({request.ifname})",
             )
+
+    def gc(self, request: Request) -> None:
+        """Take back the addresses of attachments that are not valid any more."""
+        valid = parse_valid_attachments(request.netconf)
+        store = _store(request)
+        if valid is None or not store.exists():
+            return
+        with store:
+            leases = store.leases()
+            store.sweep(leases)
+            store.release(left_over(leases, valid))
+
+    def status(self, request: Request) -> None:
+        """Raise unless the configuration is one to give addresses by."""
+        parse_configuration(request)
 
 
 def _store(request: Request) -> Store:

@@ -30,7 +30,7 @@ BUILTIN_DIRECTORY = ".mesos-cni-delegates"
 """Where the built-in delegates are, beside the frozen program."""
 
 _LATE = ("GC", "STATUS")
-_UNKNOWN = (UNKNOWN_CONTAINER, INVALID_ENVIRONMENT, UNKNOWN_COMMAND)
+UNKNOWN = (UNKNOWN_CONTAINER, INVALID_ENVIRONMENT, UNKNOWN_COMMAND)
 """How plugins from before such a command answer it: they miss a container, or the command."""
 
 _PASSED_ON = (TRY_AGAIN, UNAVAILABLE, UNAVAILABLE_AND_IMPAIRED)
@@ -153,7 +153,7 @@ class Executable(Value):
         msg = f"{self._name()} failed on {command} ({f'code {code}' if code else ending})"
         if code == INCOMPATIBLE_VERSION:
             return VersionRefusedError(DELEGATE_FAILED, msg, words)
-        if code in _UNKNOWN and command in _LATE:
+        if code in UNKNOWN and command in _LATE:
             return CommandUnknownError(DELEGATE_FAILED, msg, words)
         return CniError(code if code in _PASSED_ON else DELEGATE_FAILED, msg, words)
 

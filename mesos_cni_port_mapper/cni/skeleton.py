@@ -30,16 +30,18 @@ if TYPE_CHECKING:
         def check(self, request: Request) -> None:
             """Raise unless the container is attached as ADD left it."""
 
-        # And optionally ``gc`` and ``status``, called like ``delete``.
+        def gc(self, request: Request) -> None:
+            """Remove what is left of attachments that are not valid any more."""
+
+        def status(self, request: Request) -> None:
+            """Raise if no container could be attached."""
 
 
 VERSION_ANSWER = (
     b'{"cniVersion":"1.1.0",'
     b'"supportedVersions":["0.1.0","0.2.0","0.3.0","0.3.1","0.4.0","1.0.0","1.1.0"]}\n'
 )
-_COMMANDS = {"ADD": "add", "DEL": "delete", "CHECK": "check"}
-_OPTIONAL = {"GC": "gc", "STATUS": "status"}
-"""Commands about a network and not about an attachment, which a plugin may know or not."""
+_COMMANDS = {"ADD": "add", "DEL": "delete", "CHECK": "check", "GC": "gc", "STATUS": "status"}
 
 
 def serve(
@@ -90,18 +92,15 @@ def _answer(
 
     if not command:
         raise CniError(INVALID_ENVIRONMENT, "CNI_COMMAND is missing")
-    plugin = make_plugin() if command in _OPTIONAL else None
-    if command not in _COMMANDS and not hasattr(plugin, _OPTIONAL.get(command, "")):
-        raise CniError(
-            UNKNOWN_COMMAND, f"CNI_COMMAND {shown(command)} is none of ADD, DEL, CHECK, VERSION"
-        )
+    if command not in _COMMANDS:
+        known = ", ".join([*_COMMANDS, "VERSION"])
+        raise CniError(UNKNOWN_COMMAND, f"CNI_COMMAND {shown(command)} is none of {known}")
     request.parse_environment(command, environ)
     netconf = request.read_netconf(stdin)
     answered_in[0] = request.parse_version(command, netconf)
     asked = request.make_request(command, environ, netconf, answered_in[0])
-    name = _COMMANDS.get(command) or _OPTIONAL[command]
     method: Callable[[Request], dict[str, Any] | None]
-    method = getattr(plugin or make_plugin(), name)
+    method = getattr(make_plugin(), _COMMANDS[command])
     return method(asked)
 
 

@@ -8,12 +8,12 @@ from mesos_cni_port_mapper.cni.errors import (
     UNAVAILABLE_AND_IMPAIRED,
     CniError,
 )
+from mesos_cni_port_mapper.cni.garbage import parse_valid_attachments
 from mesos_cni_port_mapper.linux import sysctl
 from mesos_cni_port_mapper.netfilter import upkeep
 from mesos_cni_port_mapper.netfilter.conflicts import is_namespace
 from mesos_cni_port_mapper.port_mapper.work import Setting
 from mesos_cni_port_mapper.portmap.attachment import Attachment
-from mesos_cni_port_mapper.portmap.inputs import parse_valid_attachments
 from mesos_cni_port_mapper.portmap.plan import endpoints_of
 from mesos_cni_port_mapper.portmap.rule import IPV4
 

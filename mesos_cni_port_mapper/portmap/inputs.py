@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-_VALID_ATTACHMENTS = ("cni.dev/valid-attachments", "cni.dev/attachments")
 
 MESOS_ARGS = "org.apache.mesos"
 
@@ -56,30 +55,6 @@ def parse_mappings(netconf: dict[str, Any]) -> Wanted:
             f'differ from args["{MESOS_ARGS}"].network_info.port_mappings; give one of them',
         )
     return Wanted(mappings=runtime or mesos, by_mesos=bool(mesos and not runtime))
-
-
-def parse_valid_attachments(netconf: dict[str, Any]) -> list[tuple[str, str]] | None:
-    """Return the attachments GC is to leave alone, as container IDs and interface names.
-
-    Nothing at all, or null, is no list: who does not say what is valid does not say what is not.
-    The key had another name in drafts of version 1.1.0.
-    """
-    section = Section(netconf)
-    for key in _VALID_ATTACHMENTS:
-        if section.has(key):
-            items = section.array(key)
-            return [_parse_attachment(f"{key}[{index}]", each) for index, each in enumerate(items)]
-    return None
-
-
-def _parse_attachment(path: str, item: object) -> tuple[str, str]:
-    if not isinstance(item, dict):
-        refuse(path, f"must be an object, not {shown(item)}")
-    section = Section(item, path)
-    for key in ("containerID", "ifname"):
-        if not section.string(key):
-            refuse(section.path_of(key), "is empty")
-    return section.string("containerID"), section.string("ifname")
 
 
 def find_oddities(netconf: dict[str, Any]) -> tuple[str, ...]:

@@ -65,6 +65,12 @@ class Told:
     def check(self, request: Request) -> None:
         """There is nothing to look at."""
 
+    def gc(self, request: Request) -> None:
+        """There is nothing to collect."""
+
+    def status(self, request: Request) -> None:
+        """It is ready."""
+
 
 if __name__ == "__main__":
     fork_workers(int(sys.argv[1]), Told, "test")

@@ -49,6 +49,12 @@ class Fake:
     def check(self, request: Request) -> None:
         self._note("check", request)
 
+    def gc(self, request: Request) -> None:
+        self._note("gc", request)
+
+    def status(self, request: Request) -> None:
+        self._note("status", request)
+
 
 def serve(
     plugin: Callable[[], Fake],
@@ -186,30 +192,20 @@ def test_a_bug_is_in_the_program_that_has_it(capsys: pytest.CaptureFixture[str])
     assert "KeyError" in capsys.readouterr().err
 
 
-class Caretaker(Fake):
-    """A plugin that knows the commands about a network, too."""
-
-    def gc(self, request: Request) -> None:
-        self._note("gc", request)
-
-    def status(self, request: Request) -> None:
-        self._note("status", request)
-
-
 @pytest.mark.parametrize("command", ["GC", "STATUS"])
-def test_a_plugin_may_know_a_command_about_a_network(command: str) -> None:
-    caretaker = Caretaker()
+def test_commands_about_a_network_name_no_container(command: str) -> None:
+    plugin = Fake()
     environ = {"CNI_COMMAND": command, "CNI_PATH": "/opt/cni/bin"}
 
-    assert serve(lambda: caretaker, environ, {**NETCONF, "cniVersion": "1.1.0"}) == (0, "")
-    assert caretaker.journal == [(command.lower(), command, "1.1.0")]
+    assert serve(lambda: plugin, environ, {**NETCONF, "cniVersion": "1.1.0"}) == (0, "")
+    assert plugin.journal == [(command.lower(), command, "1.1.0")]
 
 
 @pytest.mark.parametrize("command", ["GC", "STATUS"])
-def test_a_plugin_that_does_not_is_code_104(command: str) -> None:
+def test_commands_of_a_later_version_are_code_1(command: str) -> None:
     status, document = serve(Fake, {"CNI_COMMAND": command, "CNI_PATH": "/opt/cni/bin"})
 
-    assert (status, document["code"]) == (1, 104)
+    assert (status, document["code"]) == (1, 1)
 
 
 @pytest.mark.parametrize("environ", [{}, {"CNI_COMMAND": ""}], ids=["missing", "empty"])
@@ -227,7 +223,7 @@ def test_an_unknown_command_is_code_104(command: str) -> None:
         {
             "cniVersion": "1.1.0",
             "code": 104,
-            "msg": f"CNI_COMMAND '{command}' is none of ADD, DEL, CHECK, VERSION",
+            "msg": f"CNI_COMMAND '{command}' is none of ADD, DEL, CHECK, GC, STATUS, VERSION",
         },
     )
 

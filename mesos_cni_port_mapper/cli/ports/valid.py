@@ -11,12 +11,12 @@ from pathlib import Path
 from mesos_cni_port_mapper.cni import codec
 from mesos_cni_port_mapper.cni.errors import CniError
 from mesos_cni_port_mapper.cni.fields import shown
+from mesos_cni_port_mapper.cni.garbage import parse_valid_attachments
 from mesos_cni_port_mapper.cni.names import is_interface_name, is_name
 from mesos_cni_port_mapper.harness.errors import UsageError, one_line
 from mesos_cni_port_mapper.isolator.checkpoints import Checkpoints
 from mesos_cni_port_mapper.isolator.paths import state_root
 from mesos_cni_port_mapper.portmap.attachment import Attachment
-from mesos_cni_port_mapper.portmap.inputs import parse_valid_attachments
 
 _FLAG = "--valid-from"
 _LIST = "cni.dev/valid-attachments"
