@@ -176,7 +176,7 @@ def _open_delegate(asked: Request) -> Plugin:
     if not is_plugin_type(name):
         refuse("delegate.type", f"{shown(name)} is no name of a plugin")
     program = find_plugin(name, asked.path)
-    return _Program(Executable(program=program, environ=asked.environ, seconds=_SECONDS))
+    return _Program(Executable(program=program, environ=asked.environ, seconds=_SECONDS, tied=True))
 
 
 class _Program:

@@ -76,7 +76,9 @@ def open_ipam(request: Request) -> Ipam | None:
         )
     return Program(
         request=request,
-        executable=_Executable(program=program, environ=request.environ, seconds=_SECONDS),
+        executable=_Executable(
+            program=program, environ=request.environ, seconds=_SECONDS, tied=True
+        ),
     )
 
 

@@ -72,13 +72,16 @@ class Executable(Value):
     """A plugin to be run as a program of its own.
 
     ``environ`` is what it gets besides ``CNI_COMMAND``. ``keep`` are file descriptors it inherits:
-    a lock among them outlives a caller that was killed, for as long as the plugin still runs.
+    a lock among them outlives a caller that was killed, for as long as the plugin still runs. One
+    that is ``tied`` does not run on then: a delegate's own, as who killed the delegate knows of it
+    alone.
     """
 
     program: str
     environ: Mapping[str, str]
     seconds: float
     keep: tuple[int, ...] = ()
+    tied: bool = False
 
     def add(self, netconf: dict[str, Any], version: str) -> Result:
         """Ask for ADD; ``version`` is what an answer without ``cniVersion`` is taken to be in."""
@@ -121,6 +124,7 @@ class Executable(Value):
                 codec.encode(netconf),
                 self.seconds,
                 self.keep,
+                tied=self.tied,
             )
         except OSError as error:
             raise CniError(

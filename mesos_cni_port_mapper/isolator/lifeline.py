@@ -9,14 +9,13 @@ program's own children too, and does not depend on which of our threads stays.
 
 from __future__ import annotations
 
-import fcntl
 import os
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from functools import cache
 
 from mesos_cni_port_mapper.linux import signals
-from mesos_cni_port_mapper.linux.descriptors import kill_at_end
+from mesos_cni_port_mapper.linux.descriptors import kill_at_end, spare_at_end
 
 _NUMBER = 3
 """The descriptor by which the program holds its end, the first after its streams."""
@@ -54,7 +53,7 @@ class Tied:
 
     def cut(self) -> None:
         """Let what is left of the group live on; to be called when the program has ended."""
-        fcntl.fcntl(self._theirs, fcntl.F_SETFL, 0)
+        spare_at_end(self._theirs)
         os.close(self._theirs)
         os.close(self._ours)
 

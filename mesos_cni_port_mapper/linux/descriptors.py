@@ -59,3 +59,8 @@ def kill_at_end(pipe: int, group: int) -> None:
     fcntl.fcntl(pipe, fcntl.F_SETOWN, -group)
     fcntl.fcntl(pipe, fcntl.F_SETSIG, _SIGKILL)
     fcntl.fcntl(pipe, fcntl.F_SETFL, os.O_ASYNC)
+
+
+def spare_at_end(pipe: int) -> None:
+    """Have what is left of the process group live on when the other end closes, after all."""
+    fcntl.fcntl(pipe, fcntl.F_SETFL, 0)

@@ -56,22 +56,26 @@ def run(
     stdin: bytes,
     seconds: float,
     keep: Sequence[int] = (),
+    *,
+    tied: bool = False,
 ) -> Finished:
     """Run the program ``argv[0]``, a path, to its end.
 
-    ``keep`` are file descriptors that the child inherits under their own numbers. Raises
+    ``keep`` are file descriptors that the child inherits under their own numbers. A child that is
+    ``tied`` is killed with its process group when this process ends, however it does. Raises
     ``OSError`` when it cannot be started, ``DeadlineError`` after ``seconds`` and
     ``signals.Interrupted`` when this process is asked to end; after both the child's whole process
     group has been killed.
     """
     begun = time.monotonic()
     files = [os.memfd_create(name) for name in ("stdin", "stdout", "stderr")]
+    tie = os.pipe() if tied else ()
     try:
         write_all(files[0], stdin)
         os.lseek(files[0], 0, os.SEEK_SET)
         actions = [(os.POSIX_SPAWN_DUP2, file, number) for number, file in enumerate(files)]
         # Duplicating a descriptor onto itself is how posix_spawn clears its close-on-exec flag.
-        actions += [(os.POSIX_SPAWN_DUP2, file, file) for file in keep]
+        actions += [(os.POSIX_SPAWN_DUP2, file, file) for file in (*keep, *tie[:1])]
         pid = os.posix_spawn(
             argv[0],
             argv,
@@ -81,12 +85,29 @@ def run(
             setsigmask=(),
             setsigdef=_DEFAULT_SIGNALS,
         )
+        if tie:
+            _tie(tie[0], pid)
         status = _reap(pid, argv[0], begun + seconds)
+        if tie:
+            _untie(tie[0])
         return Finished(status=status, stdout=_content(files[1]), stderr=_content(files[2]))
     finally:
         note_wait(argv[0], time.monotonic() - begun)
-        for file in files:
+        for file in (*files, *tie):
             os.close(file)
+
+
+def _tie(pipe: int, pid: int) -> None:
+    from mesos_cni_port_mapper.linux.descriptors import kill_at_end
+
+    kill_at_end(pipe, pid)
+
+
+def _untie(pipe: int) -> None:
+    """Let what a child left running in the background go on."""
+    from mesos_cni_port_mapper.linux.descriptors import spare_at_end
+
+    spare_at_end(pipe)
 
 
 def _reap(pid: int, program: str, deadline: float) -> int:
