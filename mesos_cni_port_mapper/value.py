@@ -1,4 +1,4 @@
-"""Immutable values for modules that the plugin imports on every call.
+"""Immutable values for modules that programs import whose start counts: plugins, inits.
 
 ``dataclass(frozen=True, slots=True, kw_only=True)`` is what this stands in for: importing
 ``dataclasses`` costs more than the rest of an ADD (docs/decisions/0002-values.md). A type checker

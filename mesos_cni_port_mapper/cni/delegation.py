@@ -1,8 +1,8 @@
 """A delegate: the plugin that does the attaching, and the configuration it is given.
 
-The outer configuration's ``name`` and ``args`` always replace the delegate's own, as Mesos' users
-know it. Nothing else is added but what the specification asks for: Flannel, for one, refuses keys
-it does not expect.
+The outer configuration's ``name``, and its ``args`` if it has any, replace the delegate's own, as
+Mesos' users know it. Nothing else is added but what the specification asks for: Flannel, for one,
+refuses keys it does not expect.
 """
 
 from __future__ import annotations
@@ -211,7 +211,9 @@ def render_netconf(outer: dict[str, Any], delegate: dict[str, Any], version: str
         capabilities = delegate.get("capabilities")
         wanted = isinstance(capabilities, dict) and capabilities.get("portMappings") is True
         passed = {
-            key: value for key, value in runtime_config.items() if wanted or key != "portMappings"
+            key: value
+            for key, value in runtime_config.items()
+            if wanted or key.lower() != "portmappings"
         }
         if passed:
             netconf["runtimeConfig"] = passed

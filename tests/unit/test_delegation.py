@@ -203,6 +203,12 @@ def test_the_version_a_delegate_is_asked_in(
             id="port mappings are ours",
         ),
         pytest.param(
+            {"name": "net", "runtimeConfig": {"PortMappings": [1], "mac": "x"}},
+            {"type": "fake"},
+            {"type": "fake", "name": "net", "runtimeConfig": {"mac": "x"}},
+            id="however they are spelt",
+        ),
+        pytest.param(
             {"name": "net", "runtimeConfig": {"portMappings": [1]}},
             {"type": "fake"},
             {"type": "fake", "name": "net"},
