@@ -102,6 +102,7 @@ $(PACKAGES): $(PLUGIN) $(DELEGATES) $(TOOL) $(PACKAGED) | setup
 	$(VENV) -m hatchling build --target wheel --directory dist/package
 	tar --create --gzip --file dist/package/mesos-cni-port-mapper-$(VERSION)-linux-$(shell uname -m).tar.gz \
 		--directory dist/plugins --sort name --owner 0 --group 0 --numeric-owner --mtime @0 .
+	rm -rf dist/man && PYTHONPATH=. $(VENV) packaging/man.py dist/man
 	$(VENV) packaging/system_packages.py --version $(VERSION) --maintainer '$(MAINTAINER)' \
 		--into dist/package
 	cd dist/package && sha256sum -- *.whl *.tar.gz $$(find . -name '*.deb' -o -name '*.rpm') >SHA256SUMS

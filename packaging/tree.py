@@ -76,7 +76,7 @@ def plan_tree(
         File(f"{DOCUMENTS}/changelog.gz", _compress((checkout / "CHANGELOG.md").read_bytes())),
         *(File(family.completion(shell), script) for shell, script in completions.items()),
     ]
-    for page in (checkout / "docs" / "man").glob("*.[1-9]"):
+    for page in (dist / "man").glob("*.[1-9]"):
         path = f"usr/share/man/man{page.suffix[1:]}/{page.name}.gz"
         entries.append(File(path, _compress(page.read_bytes())))
     return sorted(entries, key=lambda entry: entry.path)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.packages.image import ROOT, Image
-from tests.packages.use import assert_usable
+from tests.packages.use import assert_documented, assert_usable
 from tests.support.gate import need
 from tests.support.host import Host
 from tests.support.plugin import Plugin
@@ -42,6 +42,7 @@ def test_installed_it_forwards_a_port_with_debians_bridge_and_removed_it_is_gone
     assert image.run("dpkg", "--verify", NAME).text == ""
     assert image.run("mesos-cni", "--version").text.startswith("mesos-cni ")
     assert_usable(Plugin(image.host, PLUGIN, wrapper=("chroot", ROOT)), image.container)
+    assert_documented(image.path("/usr/share/man/man1"))
     units = [f"/usr/lib/systemd/system/{unit}" for unit in UNITS]
     verified = image.run("systemd-analyze", "verify", *units, check=False)
     assert [line for line in verified.stderr.decode().splitlines() if "mesos-cni" in line] == []

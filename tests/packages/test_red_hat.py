@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.packages.image import ROOT, Image
-from tests.packages.use import assert_usable
+from tests.packages.use import assert_documented, assert_usable
 from tests.support.gate import need
 from tests.support.host import Host
 from tests.support.plugin import Plugin
@@ -36,6 +36,7 @@ def test_installed_it_forwards_a_port_alone_and_removed_it_is_gone(image: Image,
     assert image.run("mesos-cni", "--version").text.startswith("mesos-cni ")
     plugin = Plugin(image.host, PLUGIN, (DIRECTORY,), ("chroot", ROOT))
     assert_usable(plugin, image.container)
+    assert_documented(image.path("/usr/share/man/man1"))
 
     image.run("rpm", DATABASE, "--erase", NAME)
 
