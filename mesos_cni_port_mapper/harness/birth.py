@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 from typing import Protocol
@@ -122,33 +123,43 @@ def fork_init(
     Returns its PID and the channel on which it says that its namespaces are there, waits for the
     word to go on, and says that the command runs.
     """
-    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    streams = [directory.create(name) for name in (state.STDOUT, state.STDERR)]
     flags = flags_of(preparation)
     own_network = bool(flags & syscalls.CLONE_NEWNET or preparation.joins)
-    birth = Birth(
-        orders=Orders(
-            container_id=spec.container_id,
-            rootfs=spec.rootfs,
-            mounts=plan_mounts(spec, own_network=own_network),
-            command=spec.command,
-        ),
-        unshare=flags,
-        enter=_open_namespaces(directory, preparation.joins),
-        channel=theirs.fileno(),
-        stdin=stdin,
-        stdout=streams[0],
-        stderr=streams[1],
-        status=directory.create(state.INIT_STATUS),
-    )
-    try:
+    with contextlib.ExitStack() as lent, contextlib.ExitStack() as undo:
+        # What is lent is init's by the end, or nobody's: a keeper goes on, and is left with none.
+        lent.callback(os.close, stdin)
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        lent.callback(theirs.close)
+        undo.callback(ours.close)
+        stdout, stderr, status = (
+            _lend(lent, directory.create(name))
+            for name in (state.STDOUT, state.STDERR, state.INIT_STATUS)
+        )
+        birth = Birth(
+            orders=Orders(
+                container_id=spec.container_id,
+                rootfs=spec.rootfs,
+                mounts=plan_mounts(spec, own_network=own_network),
+                command=spec.command,
+            ),
+            unshare=flags,
+            enter=_open_namespaces(lent, directory, preparation.joins),
+            channel=theirs.fileno(),
+            stdin=stdin,
+            stdout=stdout,
+            stderr=stderr,
+            status=status,
+        )
         init = parent.fork(birth)
-    finally:
-        theirs.close()
-        for descriptor in (birth.stdin, birth.status, *streams, *birth.enter):
-            os.close(descriptor)
-    directory.write(state.INIT, encode_identity(identify(init)))
+        directory.write(state.INIT, encode_identity(identify(init)))
+        undo.pop_all()
     return init, ours
+
+
+def _lend(lent: contextlib.ExitStack, descriptor: int) -> int:
+    """Have a descriptor closed when it has served its purpose."""
+    lent.callback(os.close, descriptor)
+    return descriptor
 
 
 async def expect(channel: socket.socket, word: str) -> int:
@@ -163,7 +174,9 @@ async def expect(channel: socket.socket, word: str) -> int:
     return descriptors[0] if descriptors else -1
 
 
-def _open_namespaces(directory: Directory, container_id: str | None) -> list[int]:
+def _open_namespaces(
+    lent: contextlib.ExitStack, directory: Directory, container_id: str | None
+) -> list[int]:
     """Open the namespaces of another container that this one is to enter."""
     if container_id is None:
         return []
@@ -173,7 +186,7 @@ def _open_namespaces(directory: Directory, container_id: str | None) -> list[int
         raise HarnessError(f"container {container_id!r} has ended")
     try:
         return [
-            os.open(f"/proc/{joined.init.pid}/ns/{name}", os.O_RDONLY | os.O_CLOEXEC)
+            _lend(lent, os.open(f"/proc/{joined.init.pid}/ns/{name}", os.O_RDONLY | os.O_CLOEXEC))
             for name in _ENTERED
         ]
     finally:

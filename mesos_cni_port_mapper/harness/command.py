@@ -13,22 +13,45 @@ from mesos_cni_port_mapper.cni import codec
 from mesos_cni_port_mapper.harness.account import Account
 from mesos_cni_port_mapper.harness.errors import NOT_EXECUTABLE, NOT_FOUND, HarnessError
 from mesos_cni_port_mapper.harness.orders import Command
+from mesos_cni_port_mapper.linux import signals
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
     from typing import NoReturn
 
 SEARCH_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
-# What Python has changed for itself, and a program would not expect.
-_CHANGED = (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGINT)
+# What may be ignored, and a program would not expect: Python ignores some for itself, whoever has
+# started us others, and it is an heirloom.
+_CHANGED = signals.ALL - {signal.SIGKILL, signal.SIGSTOP}
+
+# One read of who waits for it, and for most reasons far too much.
+_LONGEST_TROUBLE = 4096
+_KEPT = 150
 
 
 def environment_of(command: Command, given: Mapping[str, str], home: str) -> dict[str, str]:
     """Return the command's environment: defaults, what the isolator gives, what was asked for."""
     defaults = {"PATH": SEARCH_PATH, "HOME": home, **({"TERM": "xterm"} if command.tty else {})}
     return {**defaults, **given, **command.environment}
+
+
+def encode_trouble(words: str, status: int) -> bytes:
+    """Return why a command does not run as a message of which no part can be missing."""
+    message = codec.encode({"error": words, "status": status})
+    if len(message) <= _LONGEST_TROUBLE:
+        return message
+    # What it is about comes first, and the reason last.
+    return codec.encode({"error": f"{words[:_KEPT]}...{words[-_KEPT:]}", "status": status})
+
+
+def hand_over(streams: Iterable[int], account: Account) -> None:
+    """Let the user open files of ours again that are the command's streams, as /dev/stdout does."""
+    for stream in streams:
+        # In a user namespace of one user there is nobody to give them to.
+        with contextlib.suppress(OSError):
+            os.fchown(stream, account.uid, -1)
 
 
 def is_ours(account: Account) -> bool:
@@ -105,10 +128,9 @@ def run_command(
         if running and isinstance(error, FileNotFoundError):
             status = NOT_FOUND
         subject = f"{step} {program}" if running else step
-        words = {"error": f"{subject}: {error.strerror}", "status": status}
-        os.write(troubled, codec.encode(words))
+        os.write(troubled, encode_trouble(f"{subject}: {error.strerror}", status))
     except BaseException as bug:  # noqa: BLE001 - a forked child must not return
-        os.write(troubled, codec.encode({"error": f"{step}: {bug!r}", "status": 1}))
+        os.write(troubled, encode_trouble(f"{step}: {bug!r}", 1))
     os._exit(status)
 
 

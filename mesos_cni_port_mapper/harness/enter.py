@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import select
 import signal
 from dataclasses import replace
 from types import FrameType
@@ -17,13 +16,19 @@ from typing import Any, NoReturn, Self
 from mesos_cni_port_mapper.cni import codec
 from mesos_cni_port_mapper.harness import terminal
 from mesos_cni_port_mapper.harness.account import parse_account
-from mesos_cni_port_mapper.harness.command import environment_of, run_command
+from mesos_cni_port_mapper.harness.command import (
+    encode_trouble,
+    environment_of,
+    hand_over,
+    run_command,
+)
 from mesos_cni_port_mapper.harness.containers import RUNNING, Container, outcome_of
 from mesos_cni_port_mapper.harness.errors import HarnessError, one_line
 from mesos_cni_port_mapper.harness.identity import has_ended, open_running
 from mesos_cni_port_mapper.harness.init import close_imports, read_text
 from mesos_cni_port_mapper.harness.spec import Spec
-from mesos_cni_port_mapper.linux import files, syscalls
+from mesos_cni_port_mapper.linux import syscalls
+from mesos_cni_port_mapper.linux.descriptors import close_all_but
 
 # The mount namespace last: with it go the paths by which the others would be found.
 _KINDS = (
@@ -89,11 +94,12 @@ class _Visit:
                 message = codec.decode(words)
                 raise HarnessError(message["error"], message["status"])
             if master >= 0:
-                self._attend(master, middle)
-            return _reap(middle)
+                _attend(master, middle)
         finally:
+            # To close the master is to hang up: a command that nobody reads any more is told so.
             for descriptor in (trouble, told, *([master] if master >= 0 else [])):
                 os.close(descriptor)
+        return _reap(middle)
 
     def _enter(
         self, namespaces: list[tuple[int, int]], slave: int, troubled: int, telling: int
@@ -101,6 +107,8 @@ class _Visit:
         try:
             signal.pthread_sigmask(signal.SIG_BLOCK, _FORWARDED)
             close_imports()
+            # Neither the caller's files nor the terminal's master are for who is in the container.
+            close_all_but((0, 1, 2, slave, troubled, telling, *(fd for fd, _ in namespaces)))
             for namespace, flag in namespaces:
                 syscalls.setns(namespace, flag)
             account = parse_account(
@@ -108,6 +116,8 @@ class _Visit:
             )
             wanted = self._spec.command
             environment = environment_of(wanted, self._given, account.home)
+            if slave >= 0:
+                hand_over((slave,), account)
             command = os.fork()
             if command == 0:
                 os.close(telling)
@@ -121,36 +131,19 @@ class _Visit:
             os._exit(_reap(command))
         except (HarnessError, OSError) as error:
             status = error.status if isinstance(error, HarnessError) else 1
-            os.write(troubled, codec.encode({"error": one_line(error), "status": status}))
+            os.write(troubled, encode_trouble(one_line(error), status))
         except BaseException as bug:  # noqa: BLE001 - a forked child must not return
-            os.write(troubled, codec.encode({"error": repr(bug), "status": 1}))
+            os.write(troubled, encode_trouble(repr(bug), 1))
         os._exit(1)
 
-    def _attend(self, master: int, middle: int) -> None:
-        """Be the command's terminal, until the last process lets go of it."""
-        ended = os.pidfd_open(middle)
-        poll = select.poll()
-        for descriptor in (master, 0, ended):
-            poll.register(descriptor, select.POLLIN)
-        with terminal.same_size(0, master), terminal.raw(0):
-            while True:
-                ready = [number for number, _ in poll.poll()]
-                if 0 in ready and not _copy(0, master):
-                    poll.unregister(0)
-                if master in ready and not _copy(master, 1):
-                    break
-                if ended in ready and master not in ready:
-                    break
-        os.close(ended)
 
-
-def _copy(source: int, target: int) -> bool:
+def _attend(master: int, middle: int) -> None:
+    """Be the command's terminal."""
+    ended = os.pidfd_open(middle)
     try:
-        data = os.read(source, 1 << 16)
-        files.write_all(target, data)
-    except OSError:
-        return False
-    return bool(data)
+        terminal.lend(master, 0, 1, ended)
+    finally:
+        os.close(ended)
 
 
 class _Forwarding:

@@ -18,7 +18,9 @@ from mesos_cni_port_mapper.cni import codec
 from mesos_cni_port_mapper.harness import rootfs
 from mesos_cni_port_mapper.harness.account import Account, parse_account
 from mesos_cni_port_mapper.harness.command import (
+    encode_trouble,
     environment_of,
+    hand_over,
     is_ours,
     run_command,
     spawn_command,
@@ -79,7 +81,7 @@ def become_init(birth: Birth) -> NoReturn:
 
 def _fail(channel: int, words: str, status: int) -> NoReturn:
     with contextlib.suppress(OSError):
-        os.write(channel, codec.encode({"error": words, "status": status}))
+        os.write(channel, encode_trouble(words, status))
     os._exit(status)
 
 
@@ -137,6 +139,8 @@ def _start(birth: Birth, given: Mapping[str, str]) -> int:
 def _fork_command(birth: Birth, account: Account, environment: Mapping[str, str]) -> int:
     wanted = birth.orders.command
     master, slave = os.openpty() if wanted.tty else (-1, -1)
+    # Without a terminal its output goes to our log files.
+    hand_over((slave,) if wanted.tty else (1, 2), account)
     trouble, troubled = os.pipe()
     pid = os.fork()
     if pid == 0:

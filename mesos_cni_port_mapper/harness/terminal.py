@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
-import select
 import signal
 import socket
 import termios
@@ -13,121 +12,76 @@ import tty
 from collections.abc import Iterator
 from types import FrameType
 
-from mesos_cni_port_mapper.linux import files
+from mesos_cni_port_mapper.harness.flow import Flow, turn
 
-_CHUNK = 1 << 16
-
-
-class _Relay:
-    """Bytes between a terminal's master and a client, which may leave at any time."""
-
-    def __init__(self, master: int, log: int, client: socket.socket | None) -> None:
-        self._master = master
-        self._log = log
-        self._client = client
-        self._pending = b""
-
-    def turn(self, poll: select.poll, timeout: float | None) -> list[int]:
-        """Move what can be moved; return which of the other descriptors were ready."""
-        ready = [number for number, _ in poll.poll(timeout)]
-        if self._master in ready:
-            self._move_output()
-        if self._client and self._client.fileno() in ready:
-            self._take_input(poll)
-        if self._pending:
-            self._give_input()
-        return ready
-
-    def _move_output(self) -> bool:
-        try:
-            data = os.read(self._master, _CHUNK)
-        except OSError:
-            return False  # Nobody holds the other side any more.
-        files.write_all(self._log, data)
-        if self._client:
-            try:
-                self._client.sendall(data)
-            except OSError:
-                self._client = None
-        return bool(data)
-
-    def _take_input(self, poll: select.poll) -> None:
-        client = self._client
-        if client is None:
-            return
-        try:
-            data = client.recv(_CHUNK)
-        except OSError:
-            data = b""
-        if not data:
-            poll.unregister(client.fileno())
-            self._client = None
-        self._pending += data
-
-    def _give_input(self) -> None:
-        with contextlib.suppress(OSError):
-            written = os.write(self._master, self._pending)
-            self._pending = self._pending[written:]
-
-    def drain(self) -> None:
-        """Move what was written before the last process left."""
-        poll = select.poll()
-        poll.register(self._master, select.POLLIN)
-        while poll.poll(0) and self._move_output():
-            pass
+# How long nobody has had a terminal open before we look whether somebody has again.
+_PAUSE = 0.5
+_ROOM = 1 << 20
 
 
 def relay(master: int, log: int, client: socket.socket | None, pidfd: int) -> None:
-    """Write a container's output to its log and a client, until the process behind a pidfd ends."""
+    """Write a container's output to its log and a client, until the process behind a pidfd ends.
+
+    The client may leave at any time, or take nothing for as long as it likes.
+    """
     if client:
         # With it the client can keep the terminal as large as its own.
         with contextlib.suppress(OSError):
             socket.send_fds(client, [b"\0"], [master])
-    moving = _Relay(master, log, client)
-    poll = select.poll()
-    poll.register(master, select.POLLIN)
-    poll.register(pidfd, select.POLLIN)
-    if client:
-        poll.register(client.fileno(), select.POLLIN)
-    while pidfd not in moving.turn(poll, None):
+        client.setblocking(False)
+    user = client.fileno() if client else None
+    output, keys = Flow(master, user, log), Flow(user, master)
+    for _ in _turns(master, output, keys, pidfd):
         pass
-    moving.drain()
+    if client:
+        # The rest has to fit in, for nobody waits for the client any more.
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _ROOM)
+    output.finish()
     if client:
         client.close()
 
 
+def lend(master: int, stdin: int, stdout: int, pidfd: int) -> None:
+    """Have our terminal be a command's, until that ends or nobody reads what it says any more."""
+    output, keys = Flow(master, stdout), Flow(stdin, master)
+    with same_size(stdin, master), raw(stdin):
+        for _ in _turns(master, output, keys, pidfd):
+            if output.refusal:
+                return
+        output.finish()
+
+
+def _turns(master: int, output: Flow, keys: Flow, pidfd: int) -> Iterator[None]:
+    """Move what can be moved, turn by turn, until the process behind a pidfd ends."""
+    os.set_blocking(master, False)
+    over = False
+    while not over:
+        # A terminal that nobody has open says so for ever, and yet may be opened again.
+        alone = output.ended or keys.refusal is not None
+        over = turn((output, keys), pidfd, _PAUSE if alone else None)
+        if alone:
+            output.ended, keys.refusal = False, None
+        yield
+
+
 def attend(terminal: socket.socket, stdin: int, stdout: int) -> None:
-    """Be the client of a container's terminal, until its monitor closes it."""
+    """Be the client of a container's terminal, until its monitor closes it.
+
+    Raises ``OSError`` when nobody reads what we write.
+    """
     _, masters, _, _ = socket.recv_fds(terminal, 1, 1)
+    terminal.setblocking(False)
+    output, keys = Flow(terminal.fileno(), stdout), Flow(stdin, terminal.fileno())
     with contextlib.ExitStack() as stack:
         for master in masters:
             stack.callback(os.close, master)
             stack.enter_context(same_size(stdin, master))
         stack.enter_context(raw(stdin))
-        poll = select.poll()
-        poll.register(terminal, select.POLLIN)
-        poll.register(stdin, select.POLLIN)
-        while True:
-            ready = [number for number, _ in poll.poll()]
-            if stdin in ready:
-                _send_keys(stdin, terminal, poll)
-            if terminal.fileno() in ready:
-                data = terminal.recv(_CHUNK)
-                if not data:
-                    return
-                files.write_all(stdout, data)
-
-
-def _send_keys(stdin: int, terminal: socket.socket, poll: select.poll) -> None:
-    try:
-        data = os.read(stdin, _CHUNK)
-    except OSError:
-        data = b""
-    if data:
-        with contextlib.suppress(OSError):
-            terminal.sendall(data)
-    else:
-        poll.unregister(stdin)
+        while not output.ended:
+            turn((output, keys))
+            if output.refusal:
+                raise output.refusal
+        output.finish()
 
 
 @contextlib.contextmanager
@@ -138,7 +92,9 @@ def raw(terminal: int) -> Iterator[None]:
     try:
         yield
     finally:
-        termios.tcsetattr(terminal, termios.TCSADRAIN, before)
+        # One that has hung up meanwhile needs nothing any more.
+        with contextlib.suppress(termios.error):
+            termios.tcsetattr(terminal, termios.TCSADRAIN, before)
 
 
 @contextlib.contextmanager
