@@ -14,6 +14,7 @@ from mesos_cni_port_mapper.cli.request import (
     parse_networks,
     parse_port,
     parse_volume,
+    refuse_empty,
 )
 from mesos_cni_port_mapper.harness.docker_plan import (
     plan_hostname,
@@ -37,6 +38,7 @@ _REASONS = {
 
 def plan_docker_run(request: Request, socket: str | None) -> Spec:
     """Return the container that is meant; raises ``UsageError`` naming the flag."""
+    refuse_empty(request)
     for name, reason in _REASONS.items():
         if getattr(request, name):
             flag = name.removesuffix("s") if name == "labels" else name

@@ -7,13 +7,11 @@ from collections import Counter
 
 import click
 
-from mesos_cni_port_mapper.cli.flags import Command, Flags
+from mesos_cni_port_mapper.cli.flags import Command, Flags, state_dir_flag
 from mesos_cni_port_mapper.cli.output import json_flag, print_json, print_table
 from mesos_cni_port_mapper.doctor.collect import collect
 from mesos_cni_port_mapper.doctor.judgement import LEVELS, PROBLEM, Finding, judge
 from mesos_cni_port_mapper.explain.observation import held_signals
-from mesos_cni_port_mapper.harness.errors import UsageError
-from mesos_cni_port_mapper.portmap.configuration import DEFAULT_STATE_DIRECTORY
 
 
 @click.command(
@@ -22,12 +20,7 @@ from mesos_cni_port_mapper.portmap.configuration import DEFAULT_STATE_DIRECTORY
     epilog="Example: mesos-cni doctor --network_cni_config_dir /etc/cni/net.d",
 )
 @json_flag
-@click.option(
-    "--state-dir",
-    default=DEFAULT_STATE_DIRECTORY,
-    metavar="DIR",
-    help=f"The port mapper's stateDir; {DEFAULT_STATE_DIRECTORY}.",
-)
+@state_dir_flag
 @click.pass_obj
 def command(flags: Flags, as_json: bool, state_dir: str) -> int:
     """Look at what forwarding ports takes, and say what is wrong and what to do about it.
@@ -35,10 +28,8 @@ def command(flags: Flags, as_json: bool, state_dir: str) -> int:
     That is tools, tables, kernel parameters, locks, state and configurations. Nothing is changed.
     The exit status is 1 if there is a problem. Most of it can be seen without root.
     """
-    if not state_dir.startswith("/"):
-        raise UsageError(f"--state-dir: must be an absolute path, not {state_dir!r}")
     with held_signals():
-        findings = judge(collect(flags.options(), state_dir.rstrip("/")))
+        findings = judge(collect(flags.options(), state_dir))
     problems = [each for each in findings if each.level == PROBLEM]
     if as_json:
         print_json({"findings": [_encode(each) for each in findings], "healthy": not problems})

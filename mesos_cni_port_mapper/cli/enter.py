@@ -42,6 +42,9 @@ def command(
         arguments = arguments[1:]
     if not arguments:
         raise UsageError("ARGUMENTS: there is nothing to run")
+    for name, given in (("env", env), ("user", user), ("workdir", workdir)):
+        if given == "":
+            raise UsageError(f"--{name}: is empty")
     container = inspect(flags.runtime_dir, check_container_id(container_id, "CONTAINER_ID"))
     if container.spec.docker:
         # Ours would have none of the limits that the engine puts on what runs there.

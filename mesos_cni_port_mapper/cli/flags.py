@@ -6,7 +6,7 @@ the environment as ``MESOS_`` and the name in capitals.
 
 from __future__ import annotations
 
-import json
+import math
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -16,12 +16,14 @@ import click
 
 from mesos_cni_port_mapper.cni.executable import BUILTIN_DIRECTORY, own_directory
 from mesos_cni_port_mapper.cni.fields import shown
+from mesos_cni_port_mapper.harness.documents import decode_document
 from mesos_cni_port_mapper.harness.errors import UsageError
 from mesos_cni_port_mapper.harness.isolation import (
     DEFAULT_PLUGIN_TIMEOUT,
     DEFAULT_RUNTIME_DIR,
     Options,
 )
+from mesos_cni_port_mapper.portmap.configuration import DEFAULT_STATE_DIRECTORY
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
@@ -68,6 +70,19 @@ class Flags:
         )
 
 
+class Seconds(click.FloatRange):
+    """A number of seconds."""
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """Return the number; to click NaN is in every range, because it is beyond no end of it."""
+        number: float = super().convert(value, param, ctx)
+        if math.isnan(number):
+            self.fail(f"{value!r} is not a number.", param, ctx)
+        return number
+
+
 class OneSpelling(click.Option):
     """A flag that may be spelt with hyphens as well, and is shown as Mesos spells it."""
 
@@ -85,7 +100,7 @@ class OneSpelling(click.Option):
 
 def global_flags(*, hidden: bool = False) -> list[click.Option]:
     """Return the global flags; the hidden ones are those of a command, without an environment."""
-    seconds = click.FloatRange(min=0, min_open=True, max=86400)
+    seconds = Seconds(min=0, min_open=True, max=86400)
     table: tuple[tuple[str, Any, str], ...] = (
         ("network_cni_config_dir", str, "Directory of network configurations."),
         ("network_cni_plugins_dir", str, "Where plugins are, as A:B:C."),
@@ -106,6 +121,8 @@ def _global_flag(name: str, kind: Any, text: str, *, hidden: bool) -> click.Opti
         names = [f"--{name}/--no-{name}", f"--{hyphened}/--no-{hyphened}"]
 
     def remember(ctx: click.Context, _parameter: click.Parameter, value: object) -> None:
+        if value == "":
+            raise UsageError(f"--{name}: is empty")
         if value is not None:
             source = ctx.get_parameter_source(name)
             said = source is not click.core.ParameterSource.ENVIRONMENT
@@ -121,6 +138,25 @@ def _global_flag(name: str, kind: Any, text: str, *, hidden: bool) -> click.Opti
         help=text,
         hidden=hidden,
     )
+
+
+def _check_state_dir(_ctx: click.Context, _parameter: click.Parameter, value: str) -> str:
+    if not value.startswith("/") or not value.isprintable():
+        raise UsageError(f"--state_dir: must be an absolute path, not {shown(value)}")
+    return value.rstrip("/")
+
+
+state_dir_flag = click.option(
+    "--state_dir",
+    "--state-dir",
+    "state_dir",
+    cls=OneSpelling,
+    envvar="MESOS_STATE_DIR",
+    default=DEFAULT_STATE_DIRECTORY,
+    metavar="DIR",
+    callback=_check_state_dir,
+    help=f"The port mapper's stateDir; {DEFAULT_STATE_DIRECTORY}.",
+)
 
 
 class Command(click.Command):
@@ -153,14 +189,18 @@ def json_or_file(text: str, flag: str) -> object:
     if not text.lstrip().startswith(("{", "[")):
         path = text.removeprefix("file://")
         try:
-            text = Path(path).read_text(encoding="utf-8")
+            data = Path(path).read_bytes()
         except (OSError, ValueError) as error:
             reason = getattr(error, "strerror", None) or str(error)
             raise UsageError(f"{flag}: {path}: {reason}") from error
+    else:
+        data = os.fsencode(text)
     try:
-        return json.loads(text)
-    except (ValueError, RecursionError) as error:
+        return decode_document(data)
+    except ValueError as error:
         raise UsageError(f"{flag}: not JSON: {error}") from error
+    except UsageError as error:
+        raise UsageError(f"{flag}: {error}") from error
 
 
 def _dns(text: str) -> dict[str, Any]:

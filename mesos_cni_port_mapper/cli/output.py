@@ -10,12 +10,21 @@ from typing import Any
 
 import click
 
+from mesos_cni_port_mapper.harness.errors import visible
+
 json_flag = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
 def print_json(document: object) -> None:
     """Print a document, indented."""
-    sys.stdout.write(json.dumps(document, indent=2, ensure_ascii=False) + "\n")
+    text = json.dumps(document, indent=2, ensure_ascii=False)
+    # Bytes that are no UTF-8 are halves of surrogate pairs here, and in JSON escapes.
+    sys.stdout.write(text.encode(errors="backslashreplace").decode() + "\n")
+
+
+def print_problems(problems: Iterable[object]) -> None:
+    """Print lines to standard error, each under the program's name."""
+    sys.stderr.writelines(f"mesos-cni: {visible(str(problem))}\n" for problem in problems)
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
@@ -31,7 +40,7 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Non
     for column in columns:
         table.add_column(column, overflow="fold")
     for row in rows:
-        table.add_row(*[Text("-" if cell in (None, "") else str(cell)) for cell in row])
+        table.add_row(*[Text("-" if cell in (None, "") else visible(str(cell))) for cell in row])
     with console.capture() as captured:
         console.print(table)
     # The last column is padded too, which would wrap where a terminal is just as wide.
@@ -43,7 +52,7 @@ def print_fields(fields: Iterable[tuple[str, object]]) -> None:
     known = [(name, value) for name, value in fields if value not in (None, "", [], {})]
     width = max(len(name) for name, _ in known)
     for name, value in known:
-        sys.stdout.write(f"{name:<{width}}  {value}\n")
+        sys.stdout.write(f"{name:<{width}}  {visible(str(value))}\n")
 
 
 def addresses_of(infos: Iterable[Any]) -> str:

@@ -12,7 +12,7 @@ import click
 from mesos_cni_port_mapper import __version__
 from mesos_cni_port_mapper.cli.flags import Flags, global_flags, rewrite_booleans
 from mesos_cni_port_mapper.cli.lazy import Group
-from mesos_cni_port_mapper.harness.errors import HarnessError, one_line
+from mesos_cni_port_mapper.harness.errors import HarnessError, one_line, visible
 
 PROGRAM = "mesos-cni"
 COMMANDS = {
@@ -93,6 +93,6 @@ def _with_remedy(words: str) -> str:
 
 
 def _complain(words: str, status: int) -> int:
-    line = " ".join(words.split())
+    line = visible(" ".join(words.split()))
     sys.stderr.write(f"{PROGRAM}: {line}\n")
     return status

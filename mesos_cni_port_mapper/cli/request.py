@@ -22,7 +22,7 @@ from mesos_cni_port_mapper.harness.spec import (
 )
 from mesos_cni_port_mapper.harness.task import parse_task, parse_task_group
 
-_HIGHEST_PORT = 65535
+_HIGHEST_PORT, _MOST_DIGITS = 65535, 5
 _PROTOCOLS = ("tcp", "udp", "sctp")
 
 
@@ -52,12 +52,13 @@ class Request:
 
 def plan_run(request: Request) -> tuple[Spec, ...]:
     """Return the container that is meant; of a task group, first the one that holds the others."""
+    refuse_empty(request)
     _refuse_docker(request)
-    if request.task and request.task_group:
+    if request.task is not None and request.task_group is not None:
         raise UsageError("--task_group: cannot be given together with --task")
-    if request.task_group:
+    if request.task_group is not None:
         return _group(request)
-    if request.task:
+    if request.task is not None:
         return (_checked(_of_task(request), "container.network_infos"),)
     return (_checked(_of_flags(request), "--networks"),)
 
@@ -82,7 +83,7 @@ def _of_flags(request: Request) -> Spec:
 def _of_task(request: Request) -> Spec:
     _refuse(request, "--task", "name", "command_line", "env", "networks", "hostname", "arguments")
     task = parse_task(json_or_file(request.task or "", "--task"), "--task")
-    return _adorned(request, task)
+    return _adorned(request, _checked(task, "container.network_infos"))
 
 
 def _group(request: Request) -> tuple[Spec, ...]:
@@ -121,6 +122,13 @@ def _checked(spec: Spec, path: str) -> Spec:
     check_container_id(spec.container_id, "--name")
     request_of(spec, path)
     return spec
+
+
+def refuse_empty(request: Request) -> None:
+    """Refuse flags with nothing in them, as of a variable of a script that is not set."""
+    for name in ("env", "rootfs", "task", "task_group", "user", "workdir", "docker_image"):
+        if getattr(request, name) == "":
+            raise UsageError(f"--{name}: is empty")
 
 
 def _refuse_docker(request: Request) -> None:
@@ -216,7 +224,8 @@ def parse_port(text: str) -> dict[str, Any]:
 
 
 def _port(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and 1 <= int(text) <= _HIGHEST_PORT):
+    is_number = text.isascii() and text.isdigit() and len(text) <= _MOST_DIGITS
+    if not (is_number and 1 <= int(text) <= _HIGHEST_PORT):
         raise UsageError(f"--port: a port is from 1 to {_HIGHEST_PORT}, not {shown(text)}")
     return int(text)
 

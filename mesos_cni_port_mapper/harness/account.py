@@ -9,7 +9,7 @@ from __future__ import annotations
 from mesos_cni_port_mapper.harness.errors import HarnessError
 from mesos_cni_port_mapper.value import Value
 
-_HIGHEST = 0xFFFFFFFE
+_HIGHEST, _MOST_DIGITS = 0xFFFFFFFE, 10
 
 
 class Account(Value):
@@ -67,7 +67,7 @@ def _entry(content: str, wanted: str, count: int) -> list[str] | None:
 
 
 def _is_number(text: str) -> bool:
-    return text.isascii() and text.isdigit() and int(text) <= _HIGHEST
+    return text.isascii() and text.isdigit() and len(text) <= _MOST_DIGITS and int(text) <= _HIGHEST
 
 
 def _number(text: str) -> int:

@@ -37,6 +37,11 @@ class LostMonitorError(HarnessError):
         )
 
 
+def visible(text: str) -> str:
+    """Return text with escapes for what a terminal would act upon, and for what is no character."""
+    return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in text)
+
+
 def one_line(error: BaseException) -> str:
     """Return an error's words on one line, never none."""
     if isinstance(error, OSError) and error.strerror:

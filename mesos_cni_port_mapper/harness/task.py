@@ -79,12 +79,24 @@ def _task(section: Section) -> Spec:
         program=program,
         argv=argv,
         environment=_environment(command),
-        user=command.string("user") if command.has("user") else None,
+        user=_user(command),
         networks=tuple(objects_of(container, "network_infos")),
         hostname=_hostname(container),
         volumes=_volumes(container),
-        tty=container.has("tty_info"),
+        tty=_wants_terminal(container),
     )
+
+
+def _user(command: Section) -> str | None:
+    if not command.has("user"):
+        return None
+    # Without a name there is nobody to run it, and root is nobody's default.
+    return command.string("user") or _refuse(command.path_of("user"), "is empty")
+
+
+def _wants_terminal(container: Section) -> bool:
+    container.optional_section("tty_info")
+    return container.has("tty_info")
 
 
 def _command(section: Section) -> tuple[str, tuple[str, ...]]:
@@ -95,8 +107,12 @@ def _command(section: Section) -> tuple[str, tuple[str, ...]]:
     in_shell = section.document.get("shell")
     if in_shell is not None and not isinstance(in_shell, bool):
         _refuse(section.path_of("shell"), f"must be true or false, not {shown(in_shell)}")
-    if not value or "\0" in "".join((value, *arguments)):
+    if not value:
         _refuse(section.path_of("value"), "cannot be run")
+    path = section.path_of("arguments")
+    _refuse_zero_byte(section.path_of("value"), value)
+    for index, argument in enumerate(arguments):
+        _refuse_zero_byte(f"{path}[{index}]", argument)
     # Unset means true. Arguments of a line of shell have no meaning, and Mesos ignores them too.
     if in_shell is not False:
         return shell(value)
@@ -113,6 +129,7 @@ def _environment(command: Section) -> dict[str, str]:
         if kind != "VALUE":
             _refuse(variable.path_of("type"), f"{shown(kind)} is not supported, only VALUE")
         name, value = variable.string("name"), variable.string("value")
+        _refuse_zero_byte(variable.path_of("value"), value)
         check_variable(name, value, variable.path_of("name"))
         variables[name] = value
     return variables
@@ -158,6 +175,11 @@ def _volume(section: Section) -> Volume:
         ),
         read_only=mode == "RO",
     )
+
+
+def _refuse_zero_byte(path: str, text: str) -> None:
+    if "\0" in text:
+        _refuse(path, "has a zero byte in it")
 
 
 def _refuse(path: str, complaint: str) -> NoReturn:

@@ -10,6 +10,7 @@ from tests.netns.agents import Agent, identity
 from tests.netns.containers import Tool
 from tests.support.host import Host
 
+DEEP: Any = json.loads("[" * 500 + "]" * 500)
 NAMED = {"container_id": identity("web"), "command": {"value": "true"}}
 
 
@@ -46,8 +47,11 @@ def test_bad_bodies_are_answered_in_a_line_that_names_the_field(agent: Agent) ->
         launch(command={"value": 1}): (400, "launch_container.command.value: "),
         launch(**on(1)): (400, "launch_container.container.network_infos[0]: "),
         launch(**on({"name": "../x"})): (500, "the network name '../x' begins with a dot"),
-        launch(**on({"name": "net"}, {"name": "net"})): (500, "net"),
-        launch(**on({"name": "other"})): (500, "net"),
+        launch(**on({"name": "net"}, {"name": "net"})): (500, "twice"),
+        launch(**on({"name": "other"})): (500, "'other': known networks: net"),
+        launch(**on({"name": "net", "x": float("nan")})): (400, "the body is not JSON: NaN"),
+        launch(**on({"name": "net", "x": DEEP})): (400, "the body is not JSON: nested too deeply"),
+        launch(command={"value": "\ud800"}): (400, "launch_container.command.value: '\\ud800' has"),
         launch(command={"value": "/no/such", "shell": False}): (500, "cannot run /no/such"),
         launch(
             container={"volumes": [{"host_path": "/no", "container_path": "/x", "mode": "RW"}]}

@@ -218,7 +218,7 @@ def test_without_privilege_most_of_it_is_said(
 
 @pytest.mark.parametrize(
     ("arguments", "named"),
-    [(("--state-dir", "x"), "--state-dir"), (("more",), "more"), (("--no-such",), "--no-such")],
+    [(("--state_dir", "x"), "--state_dir"), (("more",), "more"), (("--no-such",), "--no-such")],
 )
 def test_what_cannot_be_meant_is_named_in_one_line(
     tool: Tool, arguments: tuple[str, ...], named: str

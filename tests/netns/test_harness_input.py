@@ -11,6 +11,8 @@ from tests.support.host import Host
 
 RUN = ("run", "--command", "true")
 TASK: dict[str, Any] = {"name": "web", "task_id": {"value": "web"}, "command": {"value": "true"}}
+NOT_A_NUMBER = float("nan")
+DEEP: Any = json.loads("[" * 500 + "]" * 500)
 
 
 @pytest.fixture
@@ -44,12 +46,19 @@ def refused(tool: Tool, *arguments: str) -> tuple[int, str]:
         ((*RUN, "--env", '{"A": 1}'), "--env: A"),
         ((*RUN, "--env", '{"A=B": ""}'), "--env"),
         ((*RUN, "--env", "/no/such"), "--env"),
+        ((*RUN, "--env", ""), "--env: is empty"),
+        ((*RUN, "--env", '{"A": NaN}'), "--env: not JSON: NaN"),
+        ((*RUN, "--env", '{"A": "\\ud800"}'), "--env: A: '\\ud800' has half"),
+        ((*RUN, "--env", '{"\\ud800": ""}'), "--env: a key: '\\ud800' has half"),
         ((*RUN, "--hostname", "a b"), "--hostname"),
         ((*RUN, "--hostname", "a" * 65), "--hostname"),
         ((*RUN, "--rootfs", "/no/such"), "--rootfs"),
+        ((*RUN, "--rootfs", ""), "--rootfs: is empty"),
+        ((*RUN, "--user", ""), "--user: is empty"),
         ((*RUN, "--port", "80:80"), "--port"),
         ((*RUN, "--networks", "net", "--port", "0:80"), "--port"),
         ((*RUN, "--networks", "net", "--port", "80"), "--port"),
+        ((*RUN, "--networks", "net", "--port", "8" * 5000 + ":80"), "--port"),
         ((*RUN, "--networks", "net", "--port", "80:65536"), "--port"),
         ((*RUN, "--networks", "net", "--port", "80:80/icmp"), "--port"),
         ((*RUN, "--networks", "net", "--label", "=x"), "--label"),
@@ -59,9 +68,15 @@ def refused(tool: Tool, *arguments: str) -> tuple[int, str]:
         ((*RUN, "--volume", "/run/../etc:/x"), "--volume"),
         ((*RUN, "--volume", "/no/such:/x"), "host_path /no/such"),
         ((*RUN, "--workdir", "x"), "--workdir"),
+        ((*RUN, "--workdir", ""), "--workdir: is empty"),
+        ((*RUN, "--runtime_dir", ""), "--runtime_dir: is empty"),
+        ((*RUN, "--docker_socket", "/run/docker.sock"), "--docker_socket"),
         ((*RUN, "--tty"), "--tty"),
         ((*RUN, "--plugin_timeout", "0"), "--plugin_timeout"),
         ((*RUN, "--plugin-timeout", "x"), "--plugin_timeout"),
+        ((*RUN, "--plugin_timeout", "nan"), "--plugin_timeout"),
+        ((*RUN, "--default_container_dns", ""), "--default_container_dns: is empty"),
+        ((*RUN, "--default_container_dns", '{"x": NaN}'), "--default_container_dns: not JSON"),
         ((*RUN, "--default_container_dns", "{"), "--default_container_dns"),
         ((*RUN, "--default_container_dns", '{"mesos": 1}'), "--default_container_dns.mesos"),
         ((*RUN, "--network_cni_root_dir_persist=maybe"), "--network_cni_root_dir_persist"),
@@ -71,6 +86,8 @@ def refused(tool: Tool, *arguments: str) -> tuple[int, str]:
         (("run", "--task", "{}", "--command", "true"), "--command"),
         (("run", "--task", "{}", "--task_group", "{}"), "--task_group"),
         (("run", "--task", "[]"), "--task"),
+        (("run", "--task", ""), "--task: is empty"),
+        (("run", "--task_group", ""), "--task_group: is empty"),
         (("run", "--task", "nothing"), "--task"),
         (("run", "--task_group", "{}"), "tasks"),
         (("kill", "--signal", "NOPE", "web"), "--signal"),
@@ -78,7 +95,12 @@ def refused(tool: Tool, *arguments: str) -> tuple[int, str]:
         (("kill",), "CONTAINER_ID"),
         (("cleanup",), "CONTAINER_ID"),
         (("exec", "web"), "ARGUMENTS"),
+        (("exec", "--user", "", "web", "true"), "--user: is empty"),
+        (("exec", "--env", "", "web", "true"), "--env: is empty"),
+        (("exec", "--workdir", "", "web", "true"), "--workdir: is empty"),
         (("wait", "--timeout", "-1", "web"), "--timeout"),
+        (("wait", "--timeout", "nan", "web"), "--timeout"),
+        (("kill", "--grace", "nan", "web"), "--grace"),
         (("nonsense",), "nonsense"),
     ],
 )  # fmt: skip
@@ -100,6 +122,10 @@ def test_a_flag_that_cannot_be_meant_is_named(
         ({"command": None}, "command"),
         ({"command": {}}, "command.value"),
         ({"command": {"value": 1}}, "command.value"),
+        ({"command": {"value": "x\0"}}, "command.value"),
+        ({"command": {"value": "x", "user": ""}}, "command.user"),
+        ({"command": {"value": "\ud800"}}, "command.value"),
+        ({"command": {"value": "x", "arguments": ["", "\0"]}}, "command.arguments[1]"),
         ({"command": {"value": "x", "shell": "no"}}, "command.shell"),
         ({"command": {"value": "x", "arguments": [1]}}, "command.arguments[0]"),
         ({"command": {"value": "x", "uris": [{"value": "y"}]}}, "command.uris"),
@@ -107,7 +133,19 @@ def test_a_flag_that_cannot_be_meant_is_named(
             {"command": {"value": "x", "environment": {"variables": [{"name": "A"}]}}},
             "command.environment.variables[0].value",
         ),
+        (
+            {
+                "command": {
+                    "value": "x",
+                    "environment": {"variables": [{"name": "A", "value": "\0"}]},
+                }
+            },
+            "command.environment.variables[0].value",
+        ),
         ({"executor": {}}, "executor"),
+        ({"container": {"tty_info": 5}}, "container.tty_info"),
+        ({"container": {"network_infos": [{"name": "net", "x": NOT_A_NUMBER}]}}, "not JSON"),
+        ({"container": {"network_infos": [{"name": "net", "x": DEEP}]}}, "not JSON"),
         ({"container": {"type": "DOCKER"}}, "container.type"),
         ({"container": {"mesos": {"image": {}}}}, "container.mesos.image"),
         ({"container": {"hostname": "a b"}}, "container.hostname"),
@@ -140,12 +178,13 @@ def test_a_field_that_cannot_be_meant_is_named(
 @pytest.mark.parametrize(
     ("arguments", "named"),
     [
-        ((*RUN, "--networks", "nope"), "'nope'"),
+        ((*RUN, "--networks", "nope"), "'nope': known networks: net"),
         ((*RUN, "--networks", "net,net"), "net"),
         ((*RUN, "--networks", "../x"), "'../x'"),
         ((*RUN, "--networks", "net", "--network_cni_config_dir", "/no/such"), "/no/such"),
         ((*RUN, "--name", "a.b"), "'a'"),
         ((*RUN, "--user", "nobody-here"), "nobody-here"),
+        ((*RUN, "--user", "1" * 5000), "user: there is no"),
         ((*RUN, "--workdir", "/no/such"), "working directory"),
         ((*RUN, "--runtime_dir", "/etc/passwd"), "/etc/passwd"),
         (("status", "web"), "'web'"),
@@ -178,6 +217,23 @@ def test_links_planted_in_the_state_directory_are_not_followed(tool: Tool) -> No
         assert tool.run(*arguments).status == 1
     assert tool.run("ps", "--quiet").stdout == ""
     assert sorted(entry.name for entry in victim.iterdir()) == ["exit.json", "spec.json"]
+
+
+@pytest.mark.parametrize(
+    "place", ["containers", "isolators", "isolators/network", "isolators/network/cni"]
+)
+def test_a_link_in_place_of_a_directory_of_ours_is_refused(tool: Tool, place: str) -> None:
+    planted = tool.host.path(f"/run/mesos/{place}")
+    planted.parent.mkdir(parents=True)
+    victim = tool.host.path("/run/victim")
+    victim.mkdir()
+    planted.symlink_to("/run/victim")
+
+    left = tool.run(*RUN, "--networks", "net")
+
+    complaint = f"mesos-cni: /run/mesos/{place}: must be a directory, and is a symbolic link\n"
+    assert (left.status, left.stdout, left.stderr) == (1, "", complaint)
+    assert list(victim.iterdir()) == []
 
 
 def test_flags_are_known_by_either_spelling_before_and_after_and_from_the_environment(

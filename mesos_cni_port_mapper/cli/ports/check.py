@@ -7,13 +7,12 @@ from collections.abc import Iterable
 
 import click
 
-from mesos_cni_port_mapper.cli.flags import Command
+from mesos_cni_port_mapper.cli.flags import Command, state_dir_flag
 from mesos_cni_port_mapper.cli.output import json_flag, print_json
 from mesos_cni_port_mapper.cli.ports.setting import (
     Setting,
     encode_attachment,
     open_setting,
-    state_dir_flag,
     told,
 )
 from mesos_cni_port_mapper.cni.errors import CniError

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from mesos_cni_port_mapper.cli.flags import Command
+from mesos_cni_port_mapper.cli.flags import Command, state_dir_flag
 from mesos_cni_port_mapper.cli.output import json_flag, print_json
 from mesos_cni_port_mapper.cni.address import canonical, family_of
 from mesos_cni_port_mapper.explain.observation import held_signals, observe
@@ -17,7 +17,6 @@ from mesos_cni_port_mapper.explain.report import encode_explanation, render_expl
 from mesos_cni_port_mapper.explain.verdict import explain
 from mesos_cni_port_mapper.harness.errors import HarnessError, UsageError, one_line
 from mesos_cni_port_mapper.linux import sockets
-from mesos_cni_port_mapper.portmap.configuration import DEFAULT_STATE_DIRECTORY
 from mesos_cni_port_mapper.portmap.mapping import HIGHEST_PORT, PROTOCOLS
 
 
@@ -33,12 +32,7 @@ from mesos_cni_port_mapper.portmap.mapping import HIGHEST_PORT, PROTOCOLS
     metavar="ADDRESS|DEVICE",
     help="Who connects; by default somebody beyond the device that has the address.",
 )
-@click.option(
-    "--state-dir",
-    default=DEFAULT_STATE_DIRECTORY,
-    metavar="DIR",
-    help=f"The port mapper's stateDir; {DEFAULT_STATE_DIRECTORY}.",
-)
+@state_dir_flag
 @click.argument("protocol", metavar="PROTOCOL")
 @click.argument("target", metavar="ADDRESS:PORT")
 def command(as_json: bool, origin: str | None, state_dir: str, protocol: str, target: str) -> None:
@@ -50,12 +44,10 @@ def command(as_json: bool, origin: str | None, state_dir: str, protocol: str, ta
     if protocol.lower() not in PROTOCOLS:
         raise UsageError(f"PROTOCOL: must be one of {', '.join(PROTOCOLS)}, not {protocol!r}")
     address, port = _parse_target(target)
-    if not state_dir.startswith("/"):
-        raise UsageError(f"--state-dir: must be an absolute path, not {state_dir!r}")
     _check_origin(origin, address)
     try:
         with held_signals():
-            seen = observe(state_dir.rstrip("/"), protocol.lower(), family_of(address))
+            seen = observe(state_dir, protocol.lower(), family_of(address))
             packet, where = _packet(protocol.lower(), address, port, origin, seen.surroundings)
             explanation = explain(seen, packet, where)
     except OSError as error:

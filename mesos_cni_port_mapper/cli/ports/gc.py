@@ -10,13 +10,12 @@ from typing import Any
 
 import click
 
-from mesos_cni_port_mapper.cli.flags import Command, Flags
-from mesos_cni_port_mapper.cli.output import json_flag, print_json
+from mesos_cni_port_mapper.cli.flags import Command, Flags, state_dir_flag
+from mesos_cni_port_mapper.cli.output import json_flag, print_json, print_problems
 from mesos_cni_port_mapper.cli.ports.setting import (
     Setting,
     encode_attachment,
     open_setting,
-    state_dir_flag,
     told,
 )
 from mesos_cni_port_mapper.cli.ports.valid import Valid, named, read_valid
@@ -188,7 +187,7 @@ def _report(found: list[Garbage], problems: list[str], *, dry_run: bool, as_json
     else:
         lines = [line for garbage in found for line in _lines(garbage, dry_run=dry_run)]
         sys.stdout.writelines(lines if lines or problems else ["nothing to do\n"])
-    sys.stderr.writelines(f"mesos-cni: {problem}\n" for problem in problems)
+    print_problems(problems)
 
 
 def _lines(garbage: Garbage, *, dry_run: bool) -> list[str]:

@@ -8,12 +8,11 @@ from typing import Any
 
 import click
 
-from mesos_cni_port_mapper.cli.flags import Command
+from mesos_cni_port_mapper.cli.flags import Command, state_dir_flag
 from mesos_cni_port_mapper.cli.output import json_flag, print_json, print_table
 from mesos_cni_port_mapper.cli.ports.setting import (
     encode_attachment,
     open_setting,
-    state_dir_flag,
     told,
 )
 from mesos_cni_port_mapper.netfilter.inventory import Holding

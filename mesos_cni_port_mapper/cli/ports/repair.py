@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import click
 
-from mesos_cni_port_mapper.cli.flags import Command
+from mesos_cni_port_mapper.cli.flags import Command, state_dir_flag
 from mesos_cni_port_mapper.cli.output import json_flag, print_json
 from mesos_cni_port_mapper.cli.ports.batches import encode_batches, print_batches
 from mesos_cni_port_mapper.cli.ports.setting import (
@@ -16,7 +16,6 @@ from mesos_cni_port_mapper.cli.ports.setting import (
     encode_attachment,
     open_rehearsal,
     open_setting,
-    state_dir_flag,
     told,
     wait_for_busy,
 )

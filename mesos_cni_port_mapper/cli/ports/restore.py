@@ -7,13 +7,12 @@ import sys
 
 import click
 
-from mesos_cni_port_mapper.cli.flags import Command
-from mesos_cni_port_mapper.cli.output import json_flag, print_json
+from mesos_cni_port_mapper.cli.flags import Command, state_dir_flag
+from mesos_cni_port_mapper.cli.output import json_flag, print_json, print_problems
 from mesos_cni_port_mapper.cli.ports.setting import (
     Setting,
     encode_attachment,
     open_setting,
-    state_dir_flag,
     told,
     wait_for_busy,
 )
@@ -57,10 +56,8 @@ def command(as_json: bool, state_dir: str) -> int:
         sys.stdout.writelines(f"{each.attachment}: restored\n" for each in done.records)
         if not (done.records or problems):
             sys.stdout.write("nothing to do\n")
-        sys.stderr.writelines(
-            f"mesos-cni: {each.record.attachment}: not restored, {each.reason}\n" for each in stale
-        )
-    sys.stderr.writelines(f"mesos-cni: {problem}\n" for problem in problems)
+        print_problems(f"{each.record.attachment}: not restored, {each.reason}" for each in stale)
+    print_problems(problems)
     return 1 if problems else 0
 
 

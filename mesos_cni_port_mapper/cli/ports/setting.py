@@ -11,10 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
-import click
-
 from mesos_cni_port_mapper.cni.errors import CniError
-from mesos_cni_port_mapper.cni.fields import shown
 from mesos_cni_port_mapper.harness.errors import HarnessError, UsageError, one_line
 from mesos_cni_port_mapper.linux import files, process, signals
 from mesos_cni_port_mapper.linux.host import Host, this_host
@@ -31,19 +28,10 @@ from mesos_cni_port_mapper.netfilter.rehearsal import (
     RehearsedForwarder,
 )
 from mesos_cni_port_mapper.portmap.attachment import Attachment
-from mesos_cni_port_mapper.portmap.configuration import DEFAULT_STATE_DIRECTORY, Timeouts
+from mesos_cni_port_mapper.portmap.configuration import Timeouts
 
 _NET_ADMIN = 12
 """The number of CAP_NET_ADMIN (include/uapi/linux/capability.h)."""
-
-state_dir_flag = click.option(
-    "--state_dir",
-    "--state-dir",
-    "state_dir",
-    envvar="MESOS_STATE_DIR",
-    default=DEFAULT_STATE_DIRECTORY,
-    help=f"The port mapper's stateDir; {DEFAULT_STATE_DIRECTORY}.",
-)
 
 
 @dataclass(frozen=True)
@@ -88,20 +76,17 @@ def open_setting(
     state_dir: str, make: Callable[[dict[str, str], float], BackEnds] = BackEnds
 ) -> Setting:
     """Return the setting of this process; ``make`` makes the tools."""
-    if not state_dir.startswith("/") or not state_dir.isprintable():
-        raise UsageError(f"--state_dir: must be an absolute path, not {shown(state_dir)}")
     need_privilege()
     host = this_host()
     environ = process.original_environment(os.environ)
-    directory = state_dir.rstrip("/")
     # Children are waited for by signal.
     signals.hold()
     return Setting(
-        state_dir=directory,
+        state_dir=state_dir,
         host=host,
         environ=environ,
         backends=make(environ, Timeouts().tools),
-        ledger=Ledger(directory=f"{directory}/{host.network_namespace}"),
+        ledger=Ledger(directory=f"{state_dir}/{host.network_namespace}"),
     )
 
 

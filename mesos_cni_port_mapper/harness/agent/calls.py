@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import signal
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from typing import Any
 
 from mesos_cni_port_mapper.cni.errors import CniError
 from mesos_cni_port_mapper.cni.fields import Section, refuse, shown
+from mesos_cni_port_mapper.harness.documents import decode_document
 from mesos_cni_port_mapper.harness.errors import UsageError
 from mesos_cni_port_mapper.harness.isolation import request_of
 from mesos_cni_port_mapper.harness.spec import Spec, check_container_id
@@ -64,9 +64,8 @@ Call = LaunchContainer | KillContainer | WaitContainer | RemoveContainer | GetCo
 def decode_call(data: bytes) -> Call:
     """Read the body of a request; raises ``UsageError`` naming the field that is wrong."""
     try:
-        # Not by our codec, which changes the recursion limit of all threads for a moment.
-        document = json.loads(data)
-    except (ValueError, RecursionError) as error:
+        document = decode_document(data)
+    except ValueError as error:
         raise UsageError(f"the body is not JSON: {error}") from error
     if not isinstance(document, dict):
         raise UsageError(f"the body must be an object, not {shown(document)}")

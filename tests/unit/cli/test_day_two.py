@@ -24,7 +24,7 @@ PORT = "192.0.2.1:8080"
         (("tcp", PORT, "--from", "nowhere0"), "--from"),
         (("tcp", PORT, "--from", "2001:db8::9"), "--from"),
         (("tcp", PORT, "--from", ""), "--from"),
-        (("tcp", PORT, "--state-dir", "here"), "--state-dir"),
+        (("tcp", PORT, "--state_dir", "here"), "--state_dir"),
         (("tcp", PORT, "more"), "more"),
         (("tcp", PORT, "--no-such"), "--no-such"),
     ],
@@ -39,6 +39,32 @@ def test_what_cannot_be_meant_is_named_in_one_line(
     assert len(said.err.splitlines()) == 1
     assert said.err.startswith("mesos-cni: ")
     assert named in said.err
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("doctor",),
+        ("ports", "check"),
+        ("ports", "explain", "tcp", PORT),
+        ("ports", "gc", "--valid_from", "-"),
+        ("ports", "ls"),
+        ("ports", "repair"),
+        ("ports", "restore"),
+    ],
+    ids=" ".join,
+)
+def test_the_state_directory_is_given_alike_to_all(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...]
+) -> None:
+    for flag in ("--state_dir", "--state-dir"):
+        assert program.run([*command, flag, "here"]) == 2
+        assert "--state_dir: must be an absolute path" in capsys.readouterr().err
+
+    monkeypatch.setenv("MESOS_STATE_DIR", "here")
+
+    assert program.run(command) == 2
+    assert "--state_dir: must be an absolute path" in capsys.readouterr().err
 
 
 COMMANDS = [
