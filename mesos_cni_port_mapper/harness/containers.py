@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from mesos_cni_port_mapper.cni.errors import CniError
+from mesos_cni_port_mapper.cni.fields import Section, refuse, shown
 from mesos_cni_port_mapper.harness import state
 from mesos_cni_port_mapper.harness.errors import HarnessError, UnknownContainerError
 from mesos_cni_port_mapper.harness.identity import Identity, decode_identity, is_running
-from mesos_cni_port_mapper.harness.spec import Spec, decode_spec
+from mesos_cni_port_mapper.harness.spec import Spec, decode_spec, objects_of, strings_of
 from mesos_cni_port_mapper.harness.state import Directory
 
 STARTING = "starting"
@@ -143,19 +145,30 @@ def look_at(directory: Directory) -> Container:
         raise HarnessError(f"{directory.file(state.SPEC)} is missing")
     # One that was being attached when we glanced has no networks so far.
     attached = (directory.read(state.ATTACHED) if seen.state != STARTING else None) or {}
+    with _naming(directory, state.SPEC):
+        asked = Section(document)
+        spec = _spec(asked, directory.container_id)
+        created, settings = _moment(asked, "created"), asked.optional_section("settings").document
+    with _naming(directory, state.ATTACHED):
+        has = Section(attached)
+        infos = objects_of(has, "network_infos")
+        for info in infos:
+            objects_of(Section(info, "network_infos"), "ip_addresses")
+        environment = strings_of(has.optional_section("environment"))
+        started = _moment(has, "started") if has.has("started") else None
     return Container(
         container_id=seen.container_id,
         state=seen.state,
         monitored=seen.monitored,
         init=seen.init,
         ending=seen.ending,
-        spec=_spec(directory, document),
-        created=document.get("created", 0.0),
-        settings=document.get("settings") or {},
+        spec=spec,
+        created=created,
+        settings=settings,
         monitor=_identity(directory, state.MONITOR),
-        started=attached.get("started"),
-        network_infos=attached.get("network_infos") or (),
-        environment=attached.get("environment") or {},
+        started=started,
+        network_infos=infos,
+        environment=environment,
     )
 
 
@@ -170,35 +183,48 @@ def init_outcome(directory: Directory) -> Outcome | None:
     return outcome_of(int(text)) if text.removeprefix(b"-").isdigit() else None
 
 
-def _spec(directory: Directory, document: dict[str, Any]) -> Spec:
+@contextlib.contextmanager
+def _naming(directory: Directory, name: str) -> Iterator[None]:
+    """Have complaints about a record say which file it is."""
     try:
-        spec = decode_spec(document.get("spec") or {})
+        yield
     except CniError as error:
-        raise HarnessError(f"{directory.file(state.SPEC)}: {error.msg}") from error
-    if spec.container_id != directory.container_id:
-        complaint = f"is of another container, {spec.container_id!r}"
-        raise HarnessError(f"{directory.file(state.SPEC)}: {complaint}")
+        raise HarnessError(f"{directory.file(name)}: {error.msg}") from error
+
+
+def _spec(section: Section, container_id: str) -> Spec:
+    spec = decode_spec(section.optional_section("spec").document)
+    if spec.container_id != container_id:
+        refuse("spec.container_id", f"is of another container, {spec.container_id!r}")
     return spec
+
+
+def _moment(section: Section, key: str) -> float:
+    """Return a number of seconds since the epoch, 0 for none."""
+    value = section.document[key] if section.has(key) else 0.0
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        refuse(section.path_of(key), f"must be a number, not {shown(value)}")
+    return float(value)
 
 
 def _identity(directory: Directory, name: str) -> Identity | None:
     document = directory.read(name)
     if document is None:
         return None
-    try:
+    with _naming(directory, name):
         return decode_identity(document)
-    except CniError as error:
-        raise HarnessError(f"{directory.file(name)}: {error.msg}") from error
 
 
 def _ending(directory: Directory) -> Ending | None:
     document = directory.read(state.EXIT)
     if document is None:
         return None
-    return Ending(
-        status=document.get("status"),
-        finished=document.get("finished", 0.0),
-        signal=document.get("signal"),
-        detached=document.get("detached") is not False,
-        error=document.get("error", ""),
-    )
+    section = Section(document)
+    with _naming(directory, state.EXIT):
+        return Ending(
+            status=section.integer("status", 0, 255) if section.has("status") else None,
+            finished=_moment(section, "finished"),
+            signal=section.integer("signal", 1, 127) if section.has("signal") else None,
+            detached=document.get("detached") is not False,
+            error=section.string("error", ""),
+        )

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 QUESTION_LIMIT = 1 << 8
 _MOST_DESCRIPTORS = 16
+_A_WHILE = 1000
+"""Milliseconds between looks for children whose monitor was killed: nobody will ask for them."""
 _PROGRAM = """\
 import sys
 sys.path[:] = sys.argv[2:]
@@ -54,21 +56,28 @@ def main(channel: int) -> None:
     gc.freeze()
     poll = select.poll()
     channels: dict[int, socket.socket] = {}
+    children: dict[int, set[int]] = {}
+    orphans: set[int] = set()
 
     def serve(number: int) -> None:
-        channels[number] = socket.socket(fileno=number)
+        channels[number], children[number] = socket.socket(fileno=number), set()
         poll.register(number, select.POLLIN)
 
     serve(channel)
     while channels:
-        for number, _ in poll.poll():
-            if not _answer(channels[number], serve):
+        for number, _ in poll.poll(_A_WHILE if orphans else None):
+            if not _answer(channels[number], serve, children[number]):
                 poll.unregister(number)
                 channels.pop(number).close()
+                orphans |= children.pop(number)
+        orphans = {pid for pid in orphans if os.waitpid(pid, os.WNOHANG)[0] == 0}
 
 
-def _answer(channel: socket.socket, serve: Callable[[int], None]) -> bool:
-    """Answer the next question; false when there are no more."""
+def _answer(channel: socket.socket, serve: Callable[[int], None], children: set[int]) -> bool:
+    """Answer the next question; false when there are no more.
+
+    ``children`` are those of the one who asks, as long as they are.
+    """
     question, descriptors = receive(channel, QUESTION_LIMIT, _MOST_DESCRIPTORS)
     if not question:
         return False
@@ -79,8 +88,10 @@ def _answer(channel: socket.socket, serve: Callable[[int], None]) -> bool:
     try:
         if verb == "reap":
             result = os.waitpid(int(number), 0)[1]
+            children.discard(int(number))
         else:
             result = fork_here(lambda: _be_born(int(number), descriptors))
+            children.add(result)
         channel.send(f"ok {result}".encode())
     except OSError as error:
         channel.send(f"failed {error.strerror}".encode())

@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from mesos_cni_port_mapper.cni.errors import CniError
+from mesos_cni_port_mapper.cni.fields import shown
+from mesos_cni_port_mapper.harness import state
 from mesos_cni_port_mapper.harness.errors import HarnessError, UsageError, one_line
 from mesos_cni_port_mapper.harness.spec import Spec
 from mesos_cni_port_mapper.isolator.configurations import Catalogue
@@ -87,6 +89,21 @@ class Options:
         return state_root(Path(self.work_dir))
 
 
+_TEXT: tuple[type, ...] = (str, type(None))
+_KINDS: Mapping[str, tuple[type, ...]] = {
+    "runtime_dir": (str,),
+    "work_dir": _TEXT,
+    "root_dir_persist": (bool,),
+    "config_dir": _TEXT,
+    "plugins_dir": _TEXT,
+    "builtin_plugins_dir": _TEXT,
+    "default_container_dns": (dict, type(None)),
+    "plugin_timeout": (int, float),
+    "metrics": (bool,),
+}
+"""What the fields of ``Options`` can be in JSON."""
+
+
 def encode_options(options: Options) -> dict[str, Any]:
     """Return the options as a JSON object."""
     # Not by ``asdict``, which copies every value: this is done for each container.
@@ -95,8 +112,10 @@ def encode_options(options: Options) -> dict[str, Any]:
 
 def decode_options(document: Mapping[str, Any], otherwise: Options) -> Options:
     """Return the options a container was launched with, from a document that may lack some."""
-    known = {field.name for field in fields(Options)}
-    given = {key: value for key, value in document.items() if key in known}
+    given = {key: document[key] for key in _KINDS if key in document}
+    for key, value in given.items():
+        if not isinstance(value, _KINDS[key]):
+            raise HarnessError(f"{state.SPEC}: settings.{key}: cannot be {shown(value)}")
     return Options(**{**encode_options(otherwise), **given})
 
 
@@ -145,6 +164,21 @@ def open_isolator(options: Options, parent_of_workers: socket.socket | None = No
         )
     except (IsolatorError, CniError, OSError) as error:
         raise HarnessError(one_line(error)) from error
+
+
+def configuration_problems(isolator: Isolator) -> list[str]:
+    """Return which of the operator's files are no configurations, and why, a line for each.
+
+    Of plugins that are missing hears who asks for their network.
+    """
+    from mesos_cni_port_mapper.isolator.errors import IsolatorError
+
+    try:
+        catalogue = isolator.networks()
+    except IsolatorError as error:
+        return [one_line(error)]
+    used = {str(network.file) for network in catalogue.networks}
+    return [str(problem) for problem in catalogue.problems if problem.path not in used]
 
 
 def encode_status(infos: Iterable[NetworkInfo]) -> list[dict[str, Any]]:

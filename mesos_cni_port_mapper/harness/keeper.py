@@ -10,12 +10,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import signal
 import socket
 from dataclasses import dataclass
 from typing import NoReturn
 
 from mesos_cni_port_mapper.cni import codec
+from mesos_cni_port_mapper.cni.errors import CniError
 from mesos_cni_port_mapper.harness.birth import Cradle
 from mesos_cni_port_mapper.harness.errors import HarnessError
 from mesos_cni_port_mapper.harness.isolation import Isolator, Options, open_isolator
@@ -43,7 +43,8 @@ class Sources:
 def be_keeper(channel: socket.socket, sources: Sources, options: Options) -> NoReturn:
     """Launch what is asked for on ``channel``, in a process forked for it.
 
-    A request is a specification's JSON in a memory file and the pipe of ``launch.Launch``.
+    A request is a specification's JSON in a memory file and the pipe of ``launch.Launch``. A signal
+    to it is a signal to none of its containers, for whoever sends one means one of them.
     """
     null = os.open("/dev/null", os.O_RDWR)
     kept = filter(None, (channel, sources.inits, sources.workers))
@@ -60,13 +61,11 @@ class Keeper:
         self._workers = sources.workers
         self._options = options
         self._isolator: Isolator | None = None
-        self._monitors: set[Monitor] = set()
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def serve(self) -> None:
         """Launch and look after containers until there can be no more."""
         loop = asyncio.get_running_loop()
-        loop.add_signal_handler(signal.SIGTERM, self._terminate)
         closed = asyncio.Event()
         loop.add_reader(self._channel, self._take, closed)
         # Without it nothing can be launched; those who ask find somebody else.
@@ -84,10 +83,6 @@ class Keeper:
             self._isolator = open_isolator(self._options, self._workers)
         return self._isolator
 
-    def _terminate(self) -> None:
-        for monitor in self._monitors:
-            monitor.terminate()
-
     def _take(self, closed: asyncio.Event) -> None:
         data, descriptors = receive(self._channel, 1, 2)
         if not data:
@@ -104,7 +99,7 @@ class Keeper:
                 document = codec.decode(os.pread(file, os.fstat(file).st_size, 0))
                 spec = decode_spec(document["spec"])
                 directory, lock = admit(spec, self._options)
-            except (HarnessError, OSError) as error:
+            except (CniError, HarnessError, OSError, ValueError) as error:
                 say(report, encode_failure(error))
                 return
             finally:
@@ -121,10 +116,7 @@ class Keeper:
                 stdin=no_input(),
             )
             monitor = Monitor(post, self._parent, self._open_isolator)
-            self._monitors.add(monitor)
             try:
                 await monitor.run()
             except Exception as bug:  # noqa: BLE001 - of one container, and none of the others'
                 monitor.note(bug)
-            finally:
-                self._monitors.discard(monitor)

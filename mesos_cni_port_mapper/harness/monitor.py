@@ -101,8 +101,13 @@ class Monitor:
 
     async def _launch(self) -> int:
         spec = self._spec
-        isolator = self._open_isolator()
-        preparation = isolator.prepare(request_of(spec))
+        try:
+            isolator = self._open_isolator()
+            preparation = isolator.prepare(request_of(spec))
+        except BaseException:
+            # From here on it is closed by whoever forks init.
+            os.close(self._post.stdin)
+            raise
         # What it refuses to prepare is perhaps another's of the same ID, and not ours to detach.
         self._isolator = isolator
         self._init, channel = fork_init(

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
+import select
 
 from mesos_cni_port_mapper.harness import state
 from mesos_cni_port_mapper.harness.state import Directory
-from mesos_cni_port_mapper.linux import files
 
 INTERVAL = 0.02
 _CHUNK = 1 << 16
@@ -26,7 +26,7 @@ class Follower:
         moved = False
         for source, target in self._pairs:
             while source >= 0 and (data := os.read(source, _CHUNK)):
-                files.write_all(target, data)
+                _write(target, data)
                 moved = True
         return moved
 
@@ -35,6 +35,15 @@ class Follower:
         for source, _ in self._pairs:
             if source >= 0:
                 os.close(source)
+
+
+def _write(target: int, data: bytes) -> None:
+    """Write all, also to what somebody who shares it with us has made non-blocking."""
+    while data:
+        try:
+            data = data[os.write(target, data) :]
+        except BlockingIOError:
+            select.select([], [target], [])
 
 
 def _open(directory: Directory, name: str) -> int:

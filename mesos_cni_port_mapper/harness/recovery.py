@@ -75,6 +75,9 @@ def recover(options: Options) -> Recovered:
         directory.remove()
     found, problems = containers.list_containers(options.runtime_dir)
     report.problems += problems
+    report.problems += [
+        f"{path}: it is no container's directory" for path in state.strays(options.runtime_dir)
+    ]
     for container in found:
         try:
             _recover_one(container, options, report)
@@ -136,12 +139,14 @@ def _end_init(container: Container) -> None:
 
 
 def _detach_unknown(found: list[Container], options: Options, report: Recovered) -> None:
-    live = {
-        container.container_id: request_of(container.spec)
-        for container in found
+    live = {}
+    for container in found:
         # Of any other the isolator may rightly have nothing by now.
-        if container.state == RUNNING and container.spec.docker is None
-    }
+        if container.state == RUNNING and container.spec.docker is None:
+            try:
+                live[container.container_id] = request_of(container.spec)
+            except HarnessError as error:
+                report.problems.append(f"{container.container_id}: {error}")
     try:
         isolator = open_isolator(options)
         known = _Known(state.containers_root(options.runtime_dir))

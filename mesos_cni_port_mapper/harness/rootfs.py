@@ -55,11 +55,20 @@ def _take(rootfs: str | None, step: Mount | Link) -> None:
     about = (step.about if isinstance(step, Mount) else "") or step.target
     try:
         if isinstance(step, Link):
-            os.symlink(step.text, f"{rootfs or ''}{step.target}")
+            _link(rootfs, step)
         else:
             _mount(rootfs, step)
     except OSError as error:
         raise HarnessError(f"{about}: {one_line(error)}") from error
+
+
+def _link(rootfs: str | None, step: Link) -> None:
+    where, name = os.path.split(step.target)
+    directory = _open_target(rootfs, where, create=False)
+    try:
+        os.symlink(step.text, name, dir_fd=directory)
+    finally:
+        os.close(directory)
 
 
 def _mount(rootfs: str | None, step: Mount) -> None:

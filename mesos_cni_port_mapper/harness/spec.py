@@ -135,7 +135,7 @@ def decode_spec(document: dict[str, Any]) -> Spec:
         container_id=section.string("container_id"),
         program=section.string("program") if section.has("program") else None,
         argv=section.strings("argv"),
-        environment=_strings_of(section.optional_section("environment")),
+        environment=strings_of(section.optional_section("environment")),
         networks=tuple(objects_of(section, "networks")),
         hostname=section.string("hostname") if section.has("hostname") else None,
         rootfs=section.string("rootfs") if section.has("rootfs") else None,
@@ -162,7 +162,8 @@ def objects_of(section: Section, key: str) -> list[dict[str, Any]]:
     return items
 
 
-def _strings_of(section: Section) -> dict[str, str]:
+def strings_of(section: Section) -> dict[str, str]:
+    """Return an object whose values are all strings."""
     return {key: section.string(key) for key in section.document}
 
 

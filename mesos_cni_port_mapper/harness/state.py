@@ -43,7 +43,7 @@ SPEC, MONITOR, INIT, ATTACHED, EXIT = (
 INIT_STATUS, STDOUT, STDERR, LOG, LOCK = "init-status", "stdout", "stderr", "monitor.log", "lock"
 WATCHED = "watched"
 
-_NEW = ".new-"
+_NEW, _OLD = ".new-", ".old-"
 # struct flock: type, whence, start, length, pid. Of this kind, an open file's and not a process'.
 _FLOCK = "hhqqi4x"
 
@@ -125,10 +125,16 @@ class Directory:
         return os.open(self.file(WATCHED), flags)
 
     def remove(self) -> None:
-        """Remove the directory with all that is in it."""
+        """Remove the directory with all that is in it.
+
+        As it appeared, by one rename: nobody sees half of it, or makes a file in it again.
+        """
         import shutil  # With its compressors it takes a while to import, and few commands remove.
 
-        shutil.rmtree(self.path, ignore_errors=True)
+        old = self.path.with_name(_scratch(_OLD))
+        with contextlib.suppress(OSError):
+            self.path.rename(old)
+            shutil.rmtree(old, ignore_errors=True)
 
 
 def containers_root(runtime_dir: str) -> Path:
@@ -138,7 +144,7 @@ def containers_root(runtime_dir: str) -> Path:
 
 def directory_of(runtime_dir: str, container_id: str) -> Directory:
     """Return the directory of a container that exists; the ID must have been checked."""
-    directory = Directory(containers_root(runtime_dir) / container_id)
+    directory = Directory(_own_root(runtime_dir) / container_id)
     if not _is_directory(directory.path):
         raise UnknownContainerError(container_id)
     return directory
@@ -147,6 +153,14 @@ def directory_of(runtime_dir: str, container_id: str) -> Directory:
 def directories(runtime_dir: str) -> list[Directory]:
     """Return the directories of all containers, in order of their IDs."""
     return [Directory(path) for path in _entries(runtime_dir) if not path.name.startswith(".")]
+
+
+def strays(runtime_dir: str) -> list[Path]:
+    """Return what is among the containers' directories and is none."""
+    root = _own_root(runtime_dir)
+    with contextlib.suppress(FileNotFoundError):
+        return [path for path in sorted(root.iterdir()) if not _is_directory(path)]
+    return []
 
 
 def nested_in(directory: Directory) -> list[Directory]:
@@ -158,15 +172,20 @@ def nested_in(directory: Directory) -> list[Directory]:
 
 
 def abandoned(runtime_dir: str) -> list[Directory]:
-    """Return directories that somebody was killed in the middle of making."""
-    new = [Directory(path) for path in _entries(runtime_dir) if path.name.startswith(_NEW)]
+    """Return directories that somebody was killed in the middle of making, or of removing."""
+    found = [
+        Directory(path) for path in _entries(runtime_dir) if path.name.startswith((_NEW, _OLD))
+    ]
     # Between making a directory and locking it there is a moment in which its maker alone tells.
-    return [each for each in new if not _maker_lives(each) and not is_locked(each)]
+    return [each for each in found if not _owner_lives(each) and not is_locked(each)]
 
 
-def _maker_lives(new: Directory) -> bool:
-    pid, _, _ = new.container_id.removeprefix(_NEW).partition("-")
-    return os.path.exists(f"/proc/{pid}")
+def _scratch(prefix: str) -> str:
+    return f"{prefix}{os.getpid()}-{os.urandom(4).hex()}"
+
+
+def _owner_lives(scratch: Directory) -> bool:
+    return os.path.exists(f"/proc/{scratch.container_id.split('-')[1]}")
 
 
 def claim(runtime_dir: str, container_id: str, spec: dict[str, Any]) -> tuple[Directory, int]:
@@ -174,9 +193,9 @@ def claim(runtime_dir: str, container_id: str, spec: dict[str, Any]) -> tuple[Di
 
     Whoever has the lock's file open, by inheritance too, keeps it locked.
     """
-    root = containers_root(runtime_dir)
+    root = _own_root(runtime_dir)
     final = Directory(root / container_id)
-    new = Directory(root / f"{_NEW}{os.getpid()}-{os.urandom(4).hex()}")
+    new = Directory(root / _scratch(_NEW))
     lock = -1
     try:
         root.mkdir(mode=0o755, parents=True, exist_ok=True)
@@ -184,13 +203,13 @@ def claim(runtime_dir: str, container_id: str, spec: dict[str, Any]) -> tuple[Di
         lock = _lock(new)
         new.write(SPEC, spec)
         _put_in_place(new, final)
-    except (HarnessError, OSError) as error:
+    except BaseException as error:
         if lock >= 0:
             os.close(lock)
         new.remove()
-        if isinstance(error, HarnessError):
-            raise
-        raise HarnessError(f"cannot keep the container's state: {one_line(error)}") from error
+        if isinstance(error, OSError):
+            raise HarnessError(f"cannot keep the container's state: {one_line(error)}") from error
+        raise
     return final, lock
 
 
@@ -242,13 +261,18 @@ def _flock(kind: int) -> bytes:
 
 
 def _entries(runtime_dir: str) -> list[Path]:
-    return _directories_in(containers_root(runtime_dir))
-
-
-def _directories_in(root: Path) -> list[Path]:
+    root = _own_root(runtime_dir)
     with contextlib.suppress(FileNotFoundError):
         return [path for path in sorted(root.iterdir()) if _is_directory(path)]
     return []
+
+
+def _own_root(runtime_dir: str) -> Path:
+    """Return the directory of all containers' unless somebody has it lead elsewhere."""
+    root = containers_root(runtime_dir)
+    if root.is_symlink():
+        raise HarnessError(f"{root}: must be a directory, and is a symbolic link")
+    return root
 
 
 def _is_directory(path: Path) -> bool:

@@ -28,6 +28,11 @@ def state_root(directory: Path) -> Path:
     return directory / "isolators" / "network" / "cni"
 
 
+def levels(root: Path) -> tuple[Path, ...]:
+    """Return the directories of ``state_root`` that are ours, the outermost first."""
+    return (root.parent.parent, root.parent, root)
+
+
 def interface_name(index: int) -> str:
     """Return the name of a container's interface on its ``index``-th network, from 0."""
     return f"eth{index}"

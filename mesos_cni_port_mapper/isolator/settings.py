@@ -6,6 +6,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from mesos_cni_port_mapper.isolator import paths
 from mesos_cni_port_mapper.isolator.dns import NO_DEFAULTS, DefaultDns
 from mesos_cni_port_mapper.isolator.errors import IsolatorError, os_failure
 from mesos_cni_port_mapper.isolator.plugin_path import PluginPath
@@ -58,7 +59,14 @@ def check_settings(settings: Settings) -> None:
 
 
 def ensure_root(root: Path) -> Path:
-    """Have the state root, and return it without links in its path."""
+    """Have the state root, and return it without links in its path.
+
+    The directory it is in may be reached by a link; those below are ours, and where somebody has
+    put a link instead, nothing is written.
+    """
+    for path in paths.levels(root):
+        if path.is_symlink():
+            raise IsolatorError(f"{path}: must be a directory, and is a symbolic link")
     try:
         root.mkdir(mode=0o755, parents=True, exist_ok=True)
         return root.resolve(strict=True)

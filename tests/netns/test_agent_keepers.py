@@ -66,6 +66,41 @@ def test_containers_share_a_keeper_and_one_with_a_terminal_has_a_monitor(
     assert tool.status("b")["state"] == "running"
 
 
+def test_a_signal_to_a_keeper_is_meant_for_none_of_its_containers(tool: Tool, agent: Agent) -> None:
+    launch(agent, "a", "b")
+
+    tool.kill(keeper(tool, "a"), signal.SIGTERM)
+    time.sleep(0.3)
+
+    assert [tool.status(name)["state"] for name in ("a", "b")] == ["running"] * 2
+    assert [end(agent, name) for name in ("a", "b")] == [ENDED] * 2
+
+
+def test_an_init_whose_keeper_was_killed_is_reaped(tool: Tool, agent: Agent) -> None:
+    launch(agent, "a")
+    killed = keeper(tool, "a")
+    tool.kill(killed)
+    assert eventually(lambda: keeper(tool, "a") not in (None, killed), True, 10)
+
+    assert end(agent, "a") == ENDED
+
+    def zombies() -> list[str]:
+        parent = str(cradles(tool)[0])
+        return tool.host.run(["ps", "-o", "stat=", "--ppid", parent], check=False).text.split()
+
+    assert eventually(zombies, [], 5) == []
+
+
+def test_launches_that_fail_leave_nothing_open_in_a_keeper(tool: Tool, agent: Agent) -> None:
+    launch(agent, "a")
+    files = tool.host.path(f"/proc/{keeper(tool, 'a')}/fd")
+    before = len(list(files.iterdir()))
+
+    assert [agent.launch(f"b{each}", {"name": "nope"}).status for each in range(5)] == [500] * 5
+
+    assert eventually(lambda: len(list(files.iterdir())), before) == before
+
+
 def test_a_keeper_has_no_more_than_it_has_room_for(tool: Tool, agent: Agent) -> None:
     names = [f"c{number}" for number in range(MOST + 1)]
     for name in names:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from tests.netns.agents import Agent
 from tests.netns.containers import ENDLESS, RUNTIME, Tool
 from tests.support.host import Host
 from tests.support.waiting import eventually
@@ -168,12 +169,88 @@ def test_recovery_reports_what_it_cannot_read_and_goes_on(tool: Tool) -> None:
     (containers / "link").symlink_to("/run")
     # No process has this PID: it is beyond the kernel's limit.
     (containers / ".new-4194305-dead").mkdir()
+    (containers / ".old-4194305-dead").mkdir()
     tool.kill(monitor)
 
     left = tool.run("recover")
 
     assert (left.status, left.stdout) == (1, "web: monitored again\n")
-    assert len(left.stderr.splitlines()) == 1
-    assert "bad/spec.json" in left.stderr
+    unread, *others = left.stderr.splitlines()
+    assert "bad/spec.json" in unread
+    assert others == [
+        f"mesos-cni: {RUNTIME}/containers/{name}: it is no container's directory"
+        for name in ("link", "stray")
+    ]
     assert sorted(entry.name for entry in containers.iterdir()) == ["bad", "link", "stray", "web"]
     assert "web" in tool.run("ps").stdout
+
+
+@pytest.mark.parametrize(
+    ("record", "content", "named"),
+    [
+        ("spec.json", {"spec": "x"}, "spec: must be an object"),
+        (
+            "spec.json",
+            {"spec": {"container_id": "web"}, "created": "x"},
+            "created: must be a number",
+        ),
+        (
+            "spec.json",
+            {"spec": {"container_id": "web"}, "settings": []},
+            "settings: must be an object",
+        ),
+        (
+            "spec.json",
+            {"spec": {"container_id": "no"}},
+            "spec.container_id: is of another container",
+        ),
+        ("attached.json", {"network_infos": 5}, "network_infos: must be an array"),
+        (
+            "attached.json",
+            {"network_infos": [{"ip_addresses": [1]}]},
+            "network_infos.ip_addresses[0]: must",
+        ),
+        ("attached.json", {"started": "x"}, "started: must be a number"),
+        ("attached.json", {"environment": {"A": 1}}, "environment.A: must be a string"),
+        ("exit.json", {"status": "x"}, "status: must be a whole number"),
+        ("exit.json", {"finished": []}, "finished: must be a number"),
+        ("init.json", {"pid": "x"}, "pid: must be a whole number"),
+    ],
+)
+def test_a_record_of_another_shape_is_named_and_ends_nobody(
+    tool: Tool, record: str, content: object, named: str
+) -> None:
+    tool.detached("web", ENDLESS)
+    tool.detached("other", ENDLESS)
+    path = tool.host.path(f"{RUNTIME}/containers/web/{record}")
+    before = path.read_text() if path.exists() else None
+    path.write_text(json.dumps(content))
+    complaint = f"mesos-cni: {RUNTIME}/containers/web/{record}: {named}"
+
+    for command in (("ps", "--quiet"), ("recover",), ("status", "web")):
+        left = tool.run(*command)
+        assert (left.status, left.stderr.count("\n")) == (1, 1)
+        assert left.stderr.startswith(complaint)
+    agent = Agent(tool).ready()
+    assert list(agent.states()) == ["other"]
+    assert agent.end()[0] == 0
+
+    if before is None:
+        path.unlink()
+    else:
+        path.write_text(before)
+    tool.succeed("kill", "--grace", "0", "web")
+
+
+def test_settings_of_another_shape_are_named(tool: Tool) -> None:
+    tool.detached("web", ENDLESS)
+    path = tool.host.path(f"{RUNTIME}/containers/web/spec.json")
+    document = json.loads(path.read_text())
+    path.write_text(json.dumps({**document, "settings": {"plugin_timeout": "x"}}))
+
+    left = tool.run("usage", "web")
+
+    assert (left.status, left.stderr) == (
+        1,
+        "mesos-cni: spec.json: settings.plugin_timeout: cannot be 'x'\n",
+    )

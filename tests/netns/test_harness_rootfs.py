@@ -158,3 +158,12 @@ def test_another_command_is_in_the_same_root(tool: Tool) -> None:
     tool.succeed("kill", "--grace", "0", "web")
     tool.succeed("cleanup", "web")
     tool.assert_nothing_left()
+
+
+def test_an_image_whose_dev_leads_elsewhere_has_nothing_made_on_the_host(tool: Tool) -> None:
+    victim = tool.host.path("/run/victim")
+    victim.mkdir()
+    tool.host.path(f"{ROOTFS}/dev").symlink_to("/run/victim")
+
+    assert shell(tool, "ls /dev/stdout /run/victim/stdout") == ["/dev/stdout", "/run/victim/stdout"]
+    assert list(victim.iterdir()) == []

@@ -126,17 +126,36 @@ def test_nested_containers_are_those_below(tmp_path: Path) -> None:
     assert [directory.container_id for directory in nested] == ["web.a", "web.a.b"]
 
 
-def test_what_was_abandoned_in_the_making_is_told_from_what_is_being_made(tmp_path: Path) -> None:
+def test_nobody_sees_half_of_what_is_removed_or_takes_it_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    directory, lock = claim(tmp_path)
+    os.close(lock)
+    seen = []
+
+    def look(_path: Path, **_more: object) -> None:
+        seen.append((state.directories(str(tmp_path)), state.take_over(directory)))
+
+    monkeypatch.setattr("shutil.rmtree", look)
+    directory.remove()
+
+    assert seen == [([], None)]
+    os.close(claim(tmp_path)[1])
+
+
+def test_what_was_abandoned_is_told_from_what_is_being_made_or_removed(tmp_path: Path) -> None:
     root = tmp_path / "containers"
     os.close(claim(tmp_path)[1])
     (root / f".new-{NOBODY}-dead").mkdir()
+    (root / f".old-{NOBODY}-dead").mkdir()
+    (root / f".old-{os.getpid()}-being-removed").mkdir()
     (root / f".new-{os.getpid()}-not-locked-yet").mkdir()
     (root / "web").rename(root / f".new-{NOBODY}-locked")
     lock = state.take_over(state.Directory(root / f".new-{NOBODY}-locked"))
 
     found = [directory.container_id for directory in state.abandoned(str(tmp_path))]
 
-    assert found == [f".new-{NOBODY}-dead"]
+    assert found == [f".new-{NOBODY}-dead", f".old-{NOBODY}-dead"]
     assert lock is not None
     os.close(lock)
 
