@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 from aiohttp import web
+from aiohttp.http import HttpProcessingError
 from aiohttp.web_protocol import RequestHandler
 
 from mesos_cni_port_mapper.harness.agent import calls
@@ -21,9 +22,10 @@ from mesos_cni_port_mapper.harness.agent.operations import Operations
 from mesos_cni_port_mapper.harness.agent.state import AgentInfo, encode_get_state, encode_state
 from mesos_cni_port_mapper.harness.agent.tasks import wait_status
 from mesos_cni_port_mapper.harness.containers import Ending
-from mesos_cni_port_mapper.harness.errors import HarnessError, one_line
+from mesos_cni_port_mapper.harness.errors import HarnessError, one_line, visible
 
 log = logging.getLogger(__name__)
+_aiohttp_log = logging.getLogger(f"{__name__}.aiohttp")
 
 LARGEST_BODY = 1 << 20
 SLOWEST_BODY = 30.0
@@ -57,6 +59,17 @@ class Endpoints:
     door: Door
     recovered: asyncio.Event
     connections: Connections[RequestHandler] = field(default_factory=Connections)
+
+    def runner(self, grace: float) -> web.AppRunner:
+        """Return what serves the application, and has a while to finish when it is to end."""
+        return web.AppRunner(
+            self.application(),
+            access_log=None,
+            logger=_aiohttp_log,
+            shutdown_timeout=grace,
+            # When a caller has gone; ``_call`` sees to what must not be left half done.
+            handler_cancellation=True,
+        )
 
     def application(self) -> web.Application:
         """Return the application that aiohttp serves."""
@@ -105,7 +118,12 @@ class Endpoints:
                 body = await request.read()
         except TimeoutError:
             return _line(408, f"the body did not come within {SLOWEST_BODY:g} seconds")
-        return await self._perform(calls.decode_call(body))
+        call = calls.decode_call(body)
+        if isinstance(call, calls.WaitContainer):
+            # Nobody waits for those who wait: it ends with its connection.
+            return await self._perform(call)
+        # What somebody has asked for is done, whether or not they are there to be told.
+        return await asyncio.shield(self._perform(call))
 
     async def _perform(self, call: calls.Call) -> web.Response:
         match call:
@@ -174,12 +192,26 @@ class Endpoints:
         except HarnessError as error:
             # What came from another process has kept its exit status, and not its class.
             return _line(400 if error.status == USAGE else 500, str(error))
+        except web.RequestPayloadError:
+            response = _line(400, "the body is not encoded as the headers say")
+            # Nor does aiohttp look for another request behind such a body.
+            response.force_close()
+            return response
         except OSError as error:
             return _line(500, one_line(error))
         except Exception:
             # A bug is for whoever reads the log, and no business of the caller's.
             log.exception("%s %s failed", request.method, request.path)
             return _line(500, "internal error; the agent's log has more")
+
+
+def _is_no_callers(record: logging.LogRecord) -> bool:
+    """Tell what went wrong here from what callers send, who are answered, and fill no log."""
+    kind = record.exc_info[0] if record.exc_info else None
+    return kind is None or not issubclass(kind, (HttpProcessingError, web.RequestPayloadError))
+
+
+_aiohttp_log.addFilter(_is_no_callers)
 
 
 def _encode_end(ending: Ending) -> dict[str, object]:
@@ -201,4 +233,4 @@ def _reply(kind: str, document: object) -> web.Response:
 
 
 def _line(status: int, words: str) -> web.Response:
-    return web.Response(status=status, text=" ".join(words.split()) + "\n")
+    return web.Response(status=status, text=visible(" ".join(words.split())) + "\n")

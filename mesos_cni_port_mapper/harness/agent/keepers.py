@@ -55,6 +55,8 @@ class Keepers:
     def _start(self) -> None:
         if self._channel is not None:
             self._channel.close()
+            # What follows may fail, and is tried again for the next launch.
+            self._channel = None
         cradle = self._connect()
         sources = Sources(cradle, self._workers)
         self._channel, theirs = _channels()

@@ -16,7 +16,7 @@ import os
 import signal
 import socket
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Any, NoReturn
@@ -24,7 +24,7 @@ from typing import Any, NoReturn
 from mesos_cni_port_mapper.harness import containers, recovery, state
 from mesos_cni_port_mapper.harness.agent.keepers import Keepers
 from mesos_cni_port_mapper.harness.ending import FAILURES
-from mesos_cni_port_mapper.harness.errors import HarnessError, one_line
+from mesos_cni_port_mapper.harness.errors import HarnessError, UnknownContainerError, one_line
 from mesos_cni_port_mapper.harness.isolation import Options, decode_options
 from mesos_cni_port_mapper.harness.launch import (
     Launch,
@@ -63,9 +63,9 @@ class Launcher:
         """Start a recovery of everything; return the pipe on which its report comes."""
         return self._ask({"do": "recover"})
 
-    def tend(self, container_ids: Sequence[str]) -> int:
-        """Start to help containers that lost their monitors; return the pipe of its report."""
-        return self._ask({"do": "tend", "containers": list(container_ids)})
+    def tend(self, container_id: str) -> int:
+        """Start to help a container that has no monitor; return the pipe of the report."""
+        return self._ask({"do": "tend", "container": container_id})
 
     def close(self) -> None:
         """Let the launcher go."""
@@ -154,7 +154,7 @@ def _answer(file: int, options: Options, report: int) -> NoReturn:
                 become_launched(decode_spec(request["spec"]), options, report)
             case "tend":
                 _prepare_fork()
-                _write_report(lambda: _tend(request["containers"], options), report)
+                _write_report(lambda: _tend(request["container"], options), report)
             case _:
                 _prepare_fork()
                 _write_report(lambda: recovery.recover(options), report)
@@ -164,13 +164,14 @@ def _answer(file: int, options: Options, report: int) -> NoReturn:
     os._exit(0)
 
 
-def _tend(container_ids: Sequence[str], options: Options) -> recovery.Recovered:
+def _tend(container_id: str, options: Options) -> recovery.Recovered:
     report = recovery.Recovered()
-    for container_id in container_ids:
-        try:
-            _tend_one(container_id, options, report)
-        except FAILURES as error:
-            report.problems.append(f"{container_id}: {one_line(error)}")
+    try:
+        _tend_one(container_id, options, report)
+    except UnknownContainerError:
+        pass  # It was removed since somebody saw it.
+    except FAILURES as error:
+        report.problems.append(f"{container_id}: {one_line(error)}")
     return report
 
 

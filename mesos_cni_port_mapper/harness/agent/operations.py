@@ -118,10 +118,19 @@ class Operations:
     async def wait(self, container_id: str) -> Ending:
         """Wait until a container has ended and is detached, and return how it did."""
         while True:
-            seen, watched = await self.read(lambda: _watch(self._directory(container_id)))
+            seen, watched = await self._watch(container_id)
             if seen.ending:
                 return seen.ending
             await _pause(watched)
+
+    async def _watch(self, container_id: str) -> tuple[Glance, int | None]:
+        looking = asyncio.ensure_future(self.read(lambda: _watch(self._directory(container_id))))
+        try:
+            return await asyncio.shield(looking)
+        except asyncio.CancelledError:
+            # The thread hears nothing of it, and what it opens would be nobody's.
+            looking.add_done_callback(_close_watched)
+            raise
 
     async def remove(self, container_id: str) -> None:
         """Forget a container that has ended and is detached."""
@@ -216,6 +225,14 @@ def _watch(directory: Directory) -> tuple[Glance, int | None]:
         return container, watched
     os.close(watched)
     return container, None
+
+
+def _close_watched(looking: asyncio.Future[tuple[Glance, int | None]]) -> None:
+    if looking.cancelled() or looking.exception():
+        return
+    _, watched = looking.result()
+    if watched is not None:
+        os.close(watched)
 
 
 def _remove(directory: Directory) -> None:

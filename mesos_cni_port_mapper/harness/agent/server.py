@@ -16,6 +16,7 @@ import time
 import uuid
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from mesos_cni_port_mapper import __version__
@@ -26,9 +27,14 @@ from mesos_cni_port_mapper.harness.agent.launcher import Launcher, start_launche
 from mesos_cni_port_mapper.harness.agent.notify import notify, watchdog_interval
 from mesos_cni_port_mapper.harness.agent.operations import Operations
 from mesos_cni_port_mapper.harness.agent.state import AgentInfo
-from mesos_cni_port_mapper.harness.agent.supervision import Supervisor
+from mesos_cni_port_mapper.harness.agent.supervision import Supervisor, watch_configurations
 from mesos_cni_port_mapper.harness.errors import HarnessError, one_line
-from mesos_cni_port_mapper.harness.isolation import Options, open_isolator
+from mesos_cni_port_mapper.harness.isolation import (
+    Isolator,
+    Options,
+    configuration_problems,
+    open_isolator,
+)
 from mesos_cni_port_mapper.isolator.waiting import readable
 from mesos_cni_port_mapper.linux import files
 
@@ -56,16 +62,18 @@ def run_agent(post: Post) -> int:
     """Be the agent until somebody asks it to end, and return the exit status."""
     logging.basicConfig(format="mesos-cni agent: %(message)s", level=logging.INFO)
     # Whatever is wrong with the isolator's flags is said now, and its modules are there to fork.
-    open_isolator(post.options)
+    isolator = open_isolator(post.options)
     launcher = start_launcher(post.options)
     try:
         with _alone(post.options.runtime_dir), _bound(post.listen) as listener:
-            return asyncio.run(_serve(post, launcher, listener))
+            return asyncio.run(_serve(post, isolator, launcher, listener))
     finally:
         launcher.close()
 
 
-async def _serve(post: Post, launcher: Launcher, listener: socket.socket) -> int:
+async def _serve(
+    post: Post, isolator: Isolator, launcher: Launcher, listener: socket.socket
+) -> int:
     # They take half the time of the start, which the launcher and its monitors do without.
     from mesos_cni_port_mapper.harness.agent.http import Door, Endpoints
     from mesos_cni_port_mapper.harness.agent.metrics import Metrics
@@ -80,7 +88,8 @@ async def _serve(post: Post, launcher: Launcher, listener: socket.socket) -> int
         door=Door(token=post.token, ip=None if post.listen.socket else post.listen.ip),
         recovered=supervisor.recovered,
     )
-    runner = await _listen(endpoints.application(), listener)
+    runner = endpoints.runner(_GRACE)
+    await _listen(runner, listener)
     sys.stdout.write(f"listening on {_address(post.listen, listener)}\n")
     sys.stdout.flush()
     tasks = [
@@ -89,6 +98,9 @@ async def _serve(post: Post, launcher: Launcher, listener: socket.socket) -> int
         asyncio.create_task(_asked_to_end()),
         asyncio.create_task(_tell_systemd(supervisor.recovered)),
         asyncio.create_task(_sweep(runner, endpoints.connections)),
+        asyncio.create_task(
+            watch_configurations(operations.read, partial(configuration_problems, isolator))
+        ),
     ]
     try:
         ended, _ = await asyncio.wait(tasks[:3], return_when=asyncio.FIRST_COMPLETED)
@@ -113,13 +125,11 @@ def _last_word(
     return 1
 
 
-async def _listen(application: web.Application, listener: socket.socket) -> web.AppRunner:
+async def _listen(runner: web.AppRunner, listener: socket.socket) -> None:
     from aiohttp import web
 
-    runner = web.AppRunner(application, access_log=None, shutdown_timeout=_GRACE)
     await runner.setup()
     await web.SockSite(runner, listener, backlog=_BACKLOG).start()
-    return runner
 
 
 async def _sweep(runner: web.AppRunner, connections: Connections[RequestHandler]) -> None:
