@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from mesos_cni_port_mapper.cli.flags import Command, Flags
+from mesos_cni_port_mapper.cli.progress import progress
 from mesos_cni_port_mapper.harness import containers, signalling, state
 from mesos_cni_port_mapper.harness.containers import EXITED, RUNNING
 from mesos_cni_port_mapper.harness.errors import HarnessError, UsageError
@@ -24,7 +25,8 @@ def command(flags: Flags, everything: bool, container_ids: tuple[str, ...]) -> N
     failures = []
     for container_id in checked or _ended(flags.runtime_dir):
         try:
-            _clean(flags, container_id)
+            with progress(f"cleaning up {container_id}"):
+                _clean(flags, container_id)
         except HarnessError as error:
             failures.append(str(error))
     if failures:

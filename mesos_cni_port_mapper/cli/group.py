@@ -12,11 +12,13 @@ import time
 from collections.abc import Sequence
 from types import FrameType
 
+from mesos_cni_port_mapper.cli.progress import progress
 from mesos_cni_port_mapper.harness import containers, output, signalling
 from mesos_cni_port_mapper.harness.errors import HarnessError, UnknownContainerError
 from mesos_cni_port_mapper.harness.isolation import Options
 from mesos_cni_port_mapper.harness.launch import Launch, check, launch
 from mesos_cni_port_mapper.harness.spec import Spec
+from mesos_cni_port_mapper.linux import signals
 
 _GRACE = 5.0
 _FORWARDED = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM)
@@ -56,23 +58,35 @@ class _Group:
     def __init__(self, options: Options) -> None:
         self._options = options
         self._launches: list[Launch] = []
+        self._starting: Launch | None = None
         self._interrupted = False
 
     def start(self, spec: Spec) -> None:
         """Launch a container of the group and wait until it runs."""
         if self._interrupted:
             raise HarnessError("interrupted", 130)
-        started = launch(spec, self._options)
-        self._launches.append(started)
+        # A container has processes of its own before there is a launch to give up.
+        mask = signals.block(_FORWARDED)
         try:
-            started.result()
+            self._starting = launch(spec, self._options)
+        finally:
+            signals.set_mask(mask)
+        try:
+            with progress(f"launching {spec.container_id}"):
+                self._starting.result()
         except HarnessError as error:
-            self._launches.pop().close()
+            self._starting.close()
+            if self._interrupted:
+                raise HarnessError("interrupted", 130) from error
             raise GroupFailedError(f"{spec.container_id}: {error}", error.status) from error
+        self._launches.append(self._starting)
+        self._starting = None
 
     def interrupt(self, _number: int, _frame: FrameType | None) -> None:
-        """Remember that the group is to end."""
+        """Have the group end, and give up what is being launched."""
         self._interrupted = True
+        if self._starting:
+            self._starting.interrupt()
 
     def stay(self) -> int:
         """Copy the tasks' output until all have ended; return the status of the first to fail."""

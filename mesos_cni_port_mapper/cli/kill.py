@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import click
 
-from mesos_cni_port_mapper.cli.flags import Command, Flags
+from mesos_cni_port_mapper.cli.flags import Command, Flags, Seconds
+from mesos_cni_port_mapper.cli.progress import progress
 from mesos_cni_port_mapper.harness import containers, signalling, state
 from mesos_cni_port_mapper.harness.errors import HarnessError, UnknownContainerError
 from mesos_cni_port_mapper.harness.spec import check_container_id
@@ -14,7 +15,7 @@ from mesos_cni_port_mapper.harness.spec import check_container_id
 @click.option("--signal", "signal_name", help="Send this signal, and do not wait.")
 @click.option(
     "--grace",
-    type=click.FloatRange(min=0, max=86400),
+    type=Seconds(min=0, max=86400),
     default=5,
     show_default=True,
     help="Seconds between TERM and KILL.",
@@ -34,7 +35,8 @@ def command(flags: Flags, signal_name: str | None, grace: float, container_id: s
         signalling.send(containers.glance_at(directory), number)
         return
     try:
-        ending = signalling.stop(directory, grace).ending
+        with progress(f"ending {checked}"):
+            ending = signalling.stop(directory, grace).ending
     except UnknownContainerError:
         return  # It had not been launched yet, and now never will be.
     if ending and not ending.detached:

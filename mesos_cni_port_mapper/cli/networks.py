@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import sys
-
 import click
 
 from mesos_cni_port_mapper.cli.flags import Command, Flags
-from mesos_cni_port_mapper.cli.output import json_flag, print_json, print_table
+from mesos_cni_port_mapper.cli.output import json_flag, print_json, print_problems, print_table
 from mesos_cni_port_mapper.harness.errors import HarnessError
 from mesos_cni_port_mapper.harness.isolation import open_isolator
 from mesos_cni_port_mapper.isolator.errors import IsolatorError
@@ -57,5 +55,5 @@ def command(flags: Flags, as_json: bool) -> int:
                 for network in catalogue.networks
             ],
         )
-        sys.stderr.writelines(f"mesos-cni: {problem}\n" for problem in catalogue.problems)
+        print_problems(catalogue.problems)
     return 1 if catalogue.problems or any(each.missing for each in catalogue.networks) else 0

@@ -12,6 +12,7 @@ from mesos_cni_port_mapper.cli.output import (
     addresses_of,
     json_flag,
     print_json,
+    print_problems,
     print_table,
     since,
 )
@@ -35,8 +36,7 @@ def command(flags: Flags, as_json: bool, quiet: bool) -> int:
             ("ID", "STATE", "PID", "NETWORKS", "ADDRESSES", "AGE", "COMMAND"),
             [_row(container) for container in found],
         )
-    for problem in problems:
-        sys.stderr.write(f"mesos-cni: {problem}\n")
+    print_problems(problems)
     return 1 if problems else 0
 
 

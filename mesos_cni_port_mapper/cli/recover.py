@@ -8,7 +8,8 @@ from dataclasses import asdict
 import click
 
 from mesos_cni_port_mapper.cli.flags import Command, Flags
-from mesos_cni_port_mapper.cli.output import json_flag, print_json
+from mesos_cni_port_mapper.cli.output import json_flag, print_json, print_problems
+from mesos_cni_port_mapper.cli.progress import progress
 from mesos_cni_port_mapper.harness.recovery import recover
 
 
@@ -17,7 +18,8 @@ from mesos_cni_port_mapper.harness.recovery import recover
 @click.pass_obj
 def command(flags: Flags, as_json: bool) -> int:
     """Watch over running containers again, detach ended ones, and detach what nobody knows."""
-    report = recover(flags.options())
+    with progress("recovering"):
+        report = recover(flags.options())
     if as_json:
         print_json(asdict(report))
     else:
@@ -27,5 +29,5 @@ def command(flags: Flags, as_json: bool) -> int:
             ("detached, known to nobody", report.detached),
         ):
             sys.stdout.writelines(f"{name}: {verb}\n" for name in names)
-    sys.stderr.writelines(f"mesos-cni: {problem}\n" for problem in report.problems)
+    print_problems(report.problems)
     return 1 if report.problems else 0

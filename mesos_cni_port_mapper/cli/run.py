@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import sys
 from types import FrameType
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from mesos_cni_port_mapper.cli.flags import Command, Flags, OneSpelling
+from mesos_cni_port_mapper.cli.output import print_problems
+from mesos_cni_port_mapper.cli.progress import progress
 from mesos_cni_port_mapper.cli.request import Request, plan_run
 from mesos_cni_port_mapper.harness import containers, output, signalling, terminal
 from mesos_cni_port_mapper.harness.containers import Glance
 from mesos_cni_port_mapper.harness.docker_plan import NETWORK_MODES
 from mesos_cni_port_mapper.harness.errors import HarnessError, UnknownContainerError, UsageError
+from mesos_cni_port_mapper.harness.isolation import configuration_problems, open_isolator
 from mesos_cni_port_mapper.harness.launch import Launch, launch
 from mesos_cni_port_mapper.harness.spec import Spec
 from mesos_cni_port_mapper.linux import signals
@@ -96,8 +101,13 @@ def command(
     if containerizer == "docker":
         specs = (_plan_docker(request, docker_socket, flags, interactive=interactive),)
     else:
+        source = click.get_current_context().get_parameter_source("docker_socket")
+        if source is ParameterSource.COMMANDLINE:
+            raise UsageError("--docker_socket: needs --containerizer docker")
         specs = plan_run(request)
     options = flags.options()
+    if any(spec.networks for spec in specs) and containerizer == "mesos":
+        print_problems(configuration_problems(open_isolator(options)))
     if len(specs) > 1:
         from mesos_cni_port_mapper.cli.group import run_group
 
@@ -156,8 +166,7 @@ class _Front:
         try:
             self._await()
             if self._started.terminal:
-                terminal.attend(self._started.terminal, 0, 1)
-                self._started.ended(None)
+                self._attend(self._started.terminal)
             else:
                 follower = output.Follower(self._directory, 1, 2)
                 self._follow(follower)
@@ -169,10 +178,20 @@ class _Front:
 
     def _await(self) -> None:
         """Wait until it runs, and let it have what came too late to keep it from that."""
-        self._started.result()
+        with progress(f"launching {self._directory.container_id}"):
+            self._started.result()
         self._container = containers.glance_at(self._directory)
         for number in self._early:
             self._send(number)
+
+    def _attend(self, client: socket.socket) -> None:
+        try:
+            terminal.attend(client, 0, 1)
+        except BrokenPipeError:
+            self._send(signal.SIGPIPE)
+            # Or a command that goes on would wait for us to take what it says.
+            client.close()
+        self._started.ended(None)
 
     def _follow(self, follower: output.Follower) -> None:
         reading = True

@@ -119,6 +119,20 @@ def test_a_group_can_be_interrupted(tool: Tool) -> None:
     tool.assert_nothing_left()
 
 
+def test_a_group_that_is_still_being_attached_can_be_interrupted(tool: Tool) -> None:
+    tool.plugins.hanging("slow", ["ADD"])
+    tool.network("far", "slow")
+    tasks = group(task("a", ENDLESS))
+    process = tool.start("run", "--networks", "far", "--task_group", tasks)
+    tool.plugins.await_call("slow")
+
+    process.kill(signal.SIGINT)
+
+    finished = process.wait(10)
+    assert (finished.status, finished.stderr) == (130, b"mesos-cni: interrupted\n")
+    tool.assert_nothing_left()
+
+
 def test_a_detached_group_is_listed_and_can_be_ended(tool: Tool) -> None:
     flags = ("--detach", "--name", "pod", "--networks", "net")
     said = tool.succeed("run", *flags, "--task_group", group(task("a", ENDLESS)))
