@@ -11,7 +11,7 @@ cd "$(dirname "$0")/.."
 packages=(
     python3-venv python3-dev gcc binutils
     iptables nftables iproute2 conntrack strace groff-base containernetworking-plugins
-    rpm systemd
+    net-tools rpm systemd
 )
 # A kernel with every kind of link, for the tests; Debian has it for this architecture.
 if [ "$(uname -m)" = x86_64 ]; then
