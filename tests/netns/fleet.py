@@ -9,32 +9,32 @@ import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
-from tests.netns.agents import Agent, Answer, identity
-from tests.netns.containers import CONFIGURATIONS, RESULT, ROOT, RUNTIME, Tool
-from tests.netns.networks import DOCUMENT, NOTHING, tcp, traces
+from tests.netns.agents import Agent, identity
+from tests.netns.containers import CONFIGURATIONS, RUNTIME
+from tests.netns.fleet_networks import (
+    ATTACHING,
+    FAILING,
+    FAKE,
+    HUNG,
+    REAL,
+    SLOW,
+    STUBBORN,
+    TROUBLE,
+    FleetTool,
+    chain_of,
+    configuration_of,
+    write_plugins,
+)
+from tests.netns.networks import NOTHING, tcp, traces
 from tests.support.delegates import COMMANDS
 from tests.support.host import Host
 from tests.support.waiting import eventually
 
-REAL, FAKE, STUBBORN, FAILING, SLOW = "real", "fake", "stubborn", "failing", "slow"
-ATTACHING = (REAL, FAKE, STUBBORN)
-_BROKEN = "/run/broken"
 _FLAGS = ("--socket", "/run/agent.sock")
-_TIMEOUT = ("--plugin_timeout", "1")
 _FOREVER = "exec sleep infinity"
-
-
-class FleetTool(Tool):
-    """`mesos-cni` that looks for plugins in the test's own directory first."""
-
-    def environment(self) -> dict[str, str]:
-        directories = f"/run/plugins:{ROOT}/dist/plugins:/usr/lib/cni"
-        return super().environment() | {"MESOS_NETWORK_CNI_PLUGINS_DIR": directories}
-
-    def _full(self, arguments: Sequence[str]) -> list[str]:
-        return [*self.argv, *_TIMEOUT, *arguments]
 
 
 @dataclass(frozen=True)
@@ -46,17 +46,18 @@ class Seen:
     checkpoints: Sequence[str]
     namespaces: Sequence[str]
     own_namespaces: bool
-    forwarded: Sequence[int]
+    forwarded: Sequence[str]
     leases: int
     links: int
+    misled: Sequence[str]
 
 
 @dataclass
 class Member:
-    """A container: the networks it asked for, the host's port it has, whether it goes on."""
+    """A container: the networks it asked for, the rule it is to have there, whether it goes on."""
 
     networks: tuple[str, ...]
-    port: int
+    rule: str
     running: bool = True
     attached: tuple[str, ...] = ()
 
@@ -68,26 +69,23 @@ class Fleet:
     host: Host
     members: dict[str, Member] = field(default_factory=dict)
     configured: set[str] = field(default_factory=set)
-    broken: bool = False
+    editions: dict[str, int] = field(default_factory=dict)
+    given: dict[str, Mapping[str, int]] = field(default_factory=dict)
+    trouble: str = ""
     launched: int = 0
 
     def __post_init__(self) -> None:
         self.tool = FleetTool(self.host)
         self._links = self._count_links()
-        plugins = self.tool.plugins
-        plugins.recording(FAKE, RESULT)
-        plugins.failing(FAILING, 11, "not today", ["ADD"])
-        plugins.hanging(SLOW, ["ADD"])
-        says = f"printf %s '{json.dumps(RESULT)}'"
-        plugins.scripted(STUBBORN, {"ADD": says, "DEL": f"[ ! -e {_BROKEN} ]"})
+        write_plugins(self.host, self.tool.plugins)
         for name in (*ATTACHING, FAILING, SLOW):
             self.configure(name)
         self.agent = Agent(self.tool, *_FLAGS).ready()
 
-    def configure(self, name: str, **more: object) -> None:
-        """Write a network's configuration, anew when there is one."""
-        plugin = DOCUMENT if name == REAL else {"cniVersion": "1.0.0", "type": name}
-        self._file(name).write_text(json.dumps({**plugin, "name": name, **more}))
+    def configure(self, name: str) -> None:
+        """Write a network's configuration, never the same twice."""
+        self.editions[name] = self.editions.get(name, 0) + 1
+        self._file(name).write_text(json.dumps(configuration_of(name, self.editions[name])))
         self.configured.add(name)
 
     def forget(self, name: str) -> None:
@@ -100,6 +98,10 @@ class Fleet:
         self._file(name).write_text(text)
         self.configured.discard(name)
 
+    def unusable(self) -> list[str]:
+        """Return the networks that containers cannot be attached to as things are configured."""
+        return [name for name in ATTACHING if name not in self.configured]
+
     def launch(self, *networks: str) -> None:
         """Launch a container; whether it works is known beforehand."""
         self.launched += 1
@@ -108,14 +110,16 @@ class Fleet:
         for info in infos:
             if info["name"] == REAL:
                 info["port_mappings"] = [tcp(port)]
+        rule = f"{chain_of(self.editions[REAL])} {port}"
+        self.given[name] = dict(self.editions)
         answer = self.agent.launch(name, *infos, command=_FOREVER)
         assert (answer.status == 200) == self._can_launch(networks), answer
         if answer.status == 200:
-            self.members[name] = Member(networks, port, attached=networks)
-        elif self.broken and STUBBORN in networks and self.configured.issuperset(networks):
+            self.members[name] = Member(networks, rule, attached=networks)
+        elif self.trouble and STUBBORN in networks and self.configured.issuperset(networks):
             # Undone as far as it goes: what cannot be detached is kept for `recover`.
             left = (STUBBORN,)
-            self.members[name] = Member(networks, port, running=False, attached=left)
+            self.members[name] = Member(networks, rule, running=False, attached=left)
 
     def kill(self, name: str, number: int) -> None:
         """End a container and wait until it is detached, or cannot be."""
@@ -160,11 +164,17 @@ class Fleet:
         self._detached()
         self._tidy()
 
-    def set_broken(self, broken: bool) -> None:
-        """Make DEL of the stubborn network fail, or work again."""
-        path = self.host.path(_BROKEN)
-        path.touch() if broken else path.unlink(missing_ok=True)
-        self.broken = broken
+    def set_trouble(self, trouble: str) -> None:
+        """Make DEL of the stubborn network fail or hang, or work again for whoever tries again."""
+        self.host.path(TROUBLE).write_text(trouble)
+        self.trouble = trouble
+        if not trouble:
+            # Before the agent does, whose turn may be any moment now.
+            self.recover()
+
+    def hung(self) -> int:
+        """Return for how many containers a DEL has hung."""
+        return len(list(self.host.path(HUNG).iterdir()))
 
     def running(self) -> list[str]:
         """Return the names of the containers that go on."""
@@ -172,11 +182,13 @@ class Fleet:
 
     def close(self) -> None:
         """End all containers and the agent; then nothing may be left."""
-        self.set_broken(broken=False)
+        self.set_trouble("")
         for name in self.running():
             self.kill(name, 15)
         self.recover()
         assert self.members == {}
+        assert eventually(self._count_links, self._links) == self._links
+        assert self._misled() == []
         assert self.agent.end()[0] == 0
         self.agent.process.close()
         self.tool.assert_nothing_left()
@@ -197,9 +209,10 @@ class Fleet:
             ),
             namespaces=sorted(attached),
             own_namespaces=True,
-            forwarded=sorted(member.port for member in real),
+            forwarded=sorted(member.rule for member in real),
             leases=len(real),
             links=len(real),
+            misled=[],
         )
 
     def observed(self) -> Seen:
@@ -215,14 +228,15 @@ class Fleet:
             checkpoints=sorted(str(path.relative_to(root)) for path in root.glob("*/*/eth*")),
             namespaces=self._namespaces(),
             own_namespaces=all(self._is_own(name) for name in self._attached()),
-            forwarded=sorted(_ports(left.rules)),
+            forwarded=sorted(_forwarded(left.rules)),
             leases=len(left.leases),
             links=self._count_links() - self._links,
+            misled=self._misled(),
         )
 
     def _recover(self) -> None:
         left = self.tool.run("recover")
-        assert left.status == 0 or self.broken, left
+        assert left.status == 0 or self.trouble, left
 
     def _can_launch(self, networks: Iterable[str]) -> bool:
         wanted = set(networks)
@@ -239,20 +253,21 @@ class Fleet:
         for name in names or tuple(self.members):
             member = self.members[name]
             if not member.running:
-                kept = (STUBBORN,) if self.broken and STUBBORN in member.attached else ()
+                kept = (STUBBORN,) if self.trouble and STUBBORN in member.attached else ()
                 member.attached = kept
 
     def _tidy(self) -> None:
         """Remove the containers that have ended and are detached; others cannot be."""
         for name, member in list(self.members.items()):
             if not member.running:
-                answer = self._remove(name)
-                assert (answer.status == 200) == (not member.attached), answer
-                if answer.status == 200:
+                wanted = 409 if member.attached else 200
+                # It may be the agent that detaches it, and is still at it.
+                assert eventually(partial(self._remove, name), wanted) == wanted, name
+                if not member.attached:
                     del self.members[name]
 
-    def _remove(self, name: str) -> Answer:
-        return self.agent.call("REMOVE_CONTAINER", container_id=identity(name))
+    def _remove(self, name: str) -> int:
+        return self.agent.call("REMOVE_CONTAINER", container_id=identity(name)).status
 
     def _attached(self) -> list[str]:
         return [name for name in self.running() if self.members[name].attached]
@@ -276,6 +291,16 @@ class Fleet:
         table = self.host.path("/proc/1/mountinfo").read_text()
         return sorted(set(re.findall(rf" {RUNTIME}/isolators/network/cni/([^/ ]+)/ns ", table)))
 
+    def _misled(self) -> list[str]:
+        """Return the calls for which there was another configuration when it was launched."""
+        return [
+            f"{call.command} of {name} for {container}: edition {call.config['edition']}"
+            for name in (FAKE, STUBBORN)
+            for call in self.tool.plugins.calls(name)
+            for container in (call.env["CNI_CONTAINERID"],)
+            if call.config["edition"] != self.given[container][name]
+        ]
+
     def _count_links(self) -> int:
         links = json.loads(self.host.run(["ip", "-json", "link", "show", "type", "veth"]).stdout)
         return len(links)
@@ -288,5 +313,6 @@ def _state_of(member: Member) -> str:
     return "running" if member.running else "ended"
 
 
-def _ports(rules: Iterable[str]) -> list[int]:
-    return [int(port) for port in re.findall(r"--dport (\d+)", "\n".join(rules))]
+def _forwarded(rules: Iterable[str]) -> list[str]:
+    found = re.findall(r"^-A (\S+) .*--dport (\d+)", "\n".join(rules), re.MULTILINE)
+    return [" ".join(each) for each in found]

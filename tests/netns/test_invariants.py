@@ -4,6 +4,8 @@ The order is random but the same every time. A failure prints its steps, which c
 themselves; they are not shortened, because each attempt at that would take seconds.
 """
 
+from collections.abc import Callable, Sequence
+from itertools import permutations
 from pathlib import Path
 from typing import ClassVar
 
@@ -12,12 +14,12 @@ from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
     invariant,
-    precondition,
     rule,
     run_state_machine_as_test,
 )
 
-from tests.netns.fleet import ATTACHING, FAILING, FAKE, REAL, SLOW, STUBBORN, Fleet
+from tests.netns.fleet import Fleet
+from tests.netns.fleet_networks import ATTACHING, FAILING, FAILS, HANGS, SLOW
 from tests.support.gate import need_file, need_host
 from tests.support.host import Host
 from tests.support.waiting import eventually
@@ -37,14 +39,25 @@ SETTINGS = settings(
     suppress_health_check=list(HealthCheck),
 )
 
-NETWORKS = st.lists(st.sampled_from(ATTACHING), unique=True, max_size=3)
-ANY = st.integers(0, MOST - 1)
+NETWORKS = st.sampled_from(
+    [each for size in (3, 2, 1, 0) for each in permutations(ATTACHING, size)]
+)
+SPOILT = st.sampled_from(("", "{", "[]", '{"name": 1}'))
+ANY = st.integers(0, 59)
+
+# What can be done while there is room for a container, while one runs, and always: each as often
+# as it stands here.
+ROOM = (*("launch",) * 6, "launch failing", "launch slow")
+RUNNING = ("kill", "kill", "kill init", "kill monitor", "kill both")
+ALWAYS = ("kill agent", "recover", "edit", "edit", "turn", "turn", "unconfigure", "spoil")
+KINDS = {*ROOM, *RUNNING, *ALWAYS}
 
 
 class Life(RuleBasedStateMachine):
     """A host from its first container to its last."""
 
     steps: ClassVar[list[str]] = []
+    hung: ClassVar[list[int]] = []
 
     def __init__(self) -> None:
         super().__init__()
@@ -53,82 +66,38 @@ class Life(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         try:
+            self.hung.append(self.fleet.hung())
             self.fleet.close()
         finally:
             self.host.close()
 
-    def room(self) -> bool:
-        return len(self.fleet.members) < MOST
-
-    def pick(self, number: int) -> str:
-        running = self.fleet.running()
-        return running[number % len(running)]
-
-    @precondition(room)
-    @rule(networks=NETWORKS)
-    def launch(self, networks: list[str]) -> None:
-        self.steps.append("launch")
-        self.fleet.launch(*networks)
-
-    @precondition(room)
-    @rule(networks=NETWORKS, bad=st.sampled_from((FAILING, FAILING, SLOW)))
-    def launch_what_fails(self, networks: list[str], bad: str) -> None:
-        self.steps.append(f"launch {bad}")
-        self.fleet.launch(*networks, bad)
-
-    @precondition(lambda self: self.fleet.running())
-    @rule(number=ANY, signal=st.sampled_from((15, 9)))
-    def kill(self, number: int, signal: int) -> None:
-        self.steps.append("kill")
-        self.fleet.kill(self.pick(number), signal)
-
-    @precondition(lambda self: self.fleet.running())
-    @rule(number=ANY)
-    def kill_init(self, number: int) -> None:
-        self.steps.append("kill init")
-        self.fleet.kill_init(self.pick(number))
-
-    @precondition(lambda self: self.fleet.running())
-    @rule(number=ANY)
-    def kill_monitor(self, number: int) -> None:
-        self.steps.append("kill monitor")
-        self.fleet.kill_monitor(self.pick(number))
-
-    @precondition(lambda self: self.fleet.running())
-    @rule(number=ANY)
-    def kill_monitor_and_init(self, number: int) -> None:
-        self.steps.append("kill both")
-        self.fleet.kill_both(self.pick(number))
-
-    @rule()
-    def kill_agent(self) -> None:
-        self.steps.append("kill agent")
-        self.fleet.kill_agent()
-
-    @rule()
-    def recover(self) -> None:
-        self.steps.append("recover")
-        self.fleet.recover()
-
-    @rule(name=st.sampled_from(ATTACHING), mtu=st.integers(1400, 1500))
-    def edit(self, name: str, mtu: int) -> None:
-        self.steps.append("edit")
-        self.fleet.configure(name, mtu=mtu)
-
-    @rule(name=st.sampled_from((REAL, FAKE, STUBBORN)))
-    def unconfigure(self, name: str) -> None:
-        self.steps.append("unconfigure")
-        self.fleet.forget(name)
-
-    @rule(name=st.sampled_from((REAL, FAKE)), text=st.sampled_from(("", "{", "[]", '{"name": 1}')))
-    def spoil(self, name: str, text: str) -> None:
-        self.steps.append("spoil")
-        self.fleet.spoil(name, text)
-
-    @rule(broken=st.booleans())
-    def turn(self, broken: bool) -> None:
-        self.steps.append("turn")
-        self.fleet.set_broken(broken=broken)
+    # One rule for all, because of several each life would do without some.
+    @rule(which=ANY, number=ANY, networks=NETWORKS, name=st.sampled_from(ATTACHING), text=SPOILT)
+    def step(self, which: int, number: int, networks: Sequence[str], name: str, text: str) -> None:
+        fleet, running = self.fleet, self.fleet.running()
+        room = ROOM if len(fleet.members) < MOST else ()
+        kinds = (*room, *(RUNNING if running else ()), *ALWAYS)
+        kind = kinds[which % len(kinds)]
+        container = running[number % len(running)] if running else ""
+        # With most networks unusable there would be little to see.
+        edited = next(iter(fleet.unusable()), name)
+        actions: dict[str, Callable[[], None]] = {
+            "launch": lambda: fleet.launch(*networks),
+            "launch failing": lambda: fleet.launch(*networks, FAILING),
+            "launch slow": lambda: fleet.launch(*networks, SLOW),
+            "kill": lambda: fleet.kill(container, (15, 9)[number % 2]),
+            "kill init": lambda: fleet.kill_init(container),
+            "kill monitor": lambda: fleet.kill_monitor(container),
+            "kill both": lambda: fleet.kill_both(container),
+            "kill agent": fleet.kill_agent,
+            "recover": fleet.recover,
+            "edit": lambda: fleet.configure(edited),
+            "turn": lambda: fleet.set_trouble(("", "", FAILS, HANGS)[number % 4]),
+            "unconfigure": lambda: fleet.forget(name),
+            "spoil": lambda: fleet.spoil(name, text),
+        }
+        self.steps.append(kind)
+        actions[kind]()
 
     @invariant()
     def everything_agrees(self) -> None:
@@ -140,9 +109,10 @@ def test_kernel_checkpoints_and_status_agree_whatever_happens(frozen: Path) -> N
     need_host("nft")
     need_file(Path("/usr/lib/cni/bridge"), "make setup")
     Life.steps.clear()
+    Life.hung.clear()
 
     run_state_machine_as_test(Life, settings=SETTINGS)
 
     assert len(Life.steps) >= 300
-    wanted = "launch,launch failing,launch slow,kill,kill init,kill monitor,kill both,kill agent"
-    assert set(wanted.split(",")) <= set(Life.steps)
+    assert set(Life.steps) == KINDS
+    assert sum(Life.hung) > 0
