@@ -3,12 +3,13 @@
 import json
 import sys
 import time
+from typing import Any
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.netns.agents import Agent, identity
-from tests.netns.containers import RUNTIME, Tool
+from tests.netns.containers import ADDRESS, RUNTIME, Tool
 from tests.support.host import Host
 
 NET = {
@@ -28,6 +29,46 @@ def tool(host: Host) -> Tool:
     made.network("net")
     made.network("other", "second")
     return made
+
+
+def task_of(
+    name: str,
+    agent_id: str,
+    infos: list[dict[str, Any]],
+    moments: dict[str, float],
+    more: dict[str, int],
+) -> dict[str, Any]:
+    """Return a Task message: its states with their times, and all but the first with networks."""
+    ids = {"task_id": {"value": name}, "agent_id": {"value": agent_id}}
+    status = {"container_id": identity(name)}
+    return {
+        **ids,
+        "name": name,
+        "framework_id": {"value": "mesos-cni"},
+        "executor_id": {"value": name},
+        "state": list(moments)[-1],
+        "resources": [],
+        "statuses": [
+            {
+                **ids,
+                "state": state,
+                "source": "SOURCE_AGENT",
+                "timestamp": moment,
+                "container_status": (
+                    status
+                    if state == "TASK_STARTING"
+                    else {**status, "network_infos": infos, **more}
+                ),
+            }
+            for state, moment in moments.items()
+        ],
+        "container": {"type": "MESOS", "mesos": {}, "network_infos": [NET]},
+    }
+
+
+def executor_of(name: str) -> dict[str, Any]:
+    ids = {"executor_id": {"value": name}, "framework_id": {"value": "mesos-cni"}}
+    return {"executor_info": {**ids, "name": name, "source": name, "type": "CUSTOM"}}
 
 
 def test_containers_are_listed_with_processes_and_counters(tool: Tool, agent: Agent) -> None:
@@ -63,6 +104,37 @@ def test_containers_are_listed_with_processes_and_counters(tool: Tool, agent: Ag
     ]
     assert response["containers"][0]["container_status"] == listed["status"]
     assert agent.get("/containers?container_id=nobody").document == []
+
+
+def test_get_state_has_what_runs_and_what_has_ended_in_lists(tool: Tool, agent: Agent) -> None:
+    agent.launch("web", NET)
+    agent.launch("old", NET, command="exit 3")
+    agent.call("WAIT_CONTAINER", container_id=identity("old"))
+    agent_id = agent.get("/state").document["id"]
+    old, web = tool.status("old"), tool.status("web")
+
+    answer = agent.call("GET_STATE")
+
+    assert (answer.status, sorted(answer.document)) == (200, ["get_state", "type"])
+    assert answer.document["type"] == "GET_STATE"
+    state = answer.document["get_state"]
+    infos = [{**NET, "ip_addresses": [{"ip_address": ADDRESS, "protocol": "IPv4"}]}]
+    pid = {"executor_pid": web["pid"]}
+    moments = {"TASK_STARTING": web["created"], "TASK_RUNNING": web["started"]}
+    assert state["get_tasks"]["launched_tasks"] == [task_of("web", agent_id, infos, moments, pid)]
+    moments = {
+        "TASK_STARTING": old["created"],
+        "TASK_RUNNING": old["started"],
+        "TASK_FAILED": old["ended"]["finished"],
+    }
+    assert state["get_tasks"]["completed_tasks"] == [task_of("old", agent_id, infos, moments, {})]
+    assert state["get_executors"] == {
+        "executors": [executor_of("web")],
+        "completed_executors": [executor_of("old")],
+    }
+    (framework,) = state["get_frameworks"]["frameworks"]
+    assert framework["framework_info"]["id"] == {"value": "mesos-cni"}
+    assert state["get_frameworks"]["completed_frameworks"] == []
 
 
 def test_a_corrupt_container_is_reported_and_stepped_over(tool: Tool, agent: Agent) -> None:
