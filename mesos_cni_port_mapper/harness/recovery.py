@@ -156,3 +156,15 @@ def _detach_unknown(found: list[Container], options: Options, report: Recovered)
         return
     report.detached += outcome.cleaned
     report.problems += [str(each) for each in (*outcome.failures, *outcome.problems)]
+    report.problems += [
+        f"{name}: it runs, and nothing is known of its networks any more"
+        for name in outcome.lost
+        if _runs(options.runtime_dir, name)
+    ]
+
+
+def _runs(runtime_dir: str, container_id: str) -> bool:
+    with contextlib.suppress(HarnessError):
+        directory = state.directory_of(runtime_dir, container_id)
+        return containers.glance_at(directory).state == RUNNING
+    return False

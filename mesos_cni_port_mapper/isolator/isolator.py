@@ -181,12 +181,6 @@ class Isolator:
         actions = plan_recovery(entries, live, orphans)
         problems = [fault for entry in entries for fault in entry.faults]
         problems += [each.problem for each in actions if isinstance(each, StepOver)]
-        problems += [
-            Problem(
-                str(self._checkpoints.directory(lost)), "it is missing, and its container lives"
-            )
-            for lost in find_lost(entries, live)
-        ]
         problems += self._rewrite(each.rewrite for each in actions if isinstance(each, Keep))
         unknown = [each.container_id for each in actions if isinstance(each, Detach)]
         outcomes = await asyncio.gather(
@@ -200,6 +194,7 @@ class Isolator:
             failures=tuple(
                 Problem(each, str(failure)) for each, failure in failed.items() if failure
             ),
+            lost=tuple(find_lost(entries, live)),
             problems=tuple(problems),
         )
 
@@ -214,6 +209,8 @@ class Isolator:
             try:
                 with self._checkpoints.open(record.container_id) as state:
                     state.write_record(record)
+            except FileNotFoundError:
+                continue  # Detached meanwhile.
             except OSError as error:
                 path = self._checkpoints.directory(record.container_id)
                 problems.append(Problem(str(path), os_reason(error)))

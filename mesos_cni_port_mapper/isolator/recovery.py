@@ -65,13 +65,15 @@ Action = Keep | Leave | Detach | StepOver
 class RecoveryReport:
     """What a recovery did: containers kept, left to the caller and cleaned up, and what is amiss.
 
-    ``failures`` are containers whose cleanup has to be tried again.
+    ``failures`` are containers whose cleanup has to be tried again. ``lost`` are those of the live
+    ones of whose networks nothing is known, unless they have ended since and are detached.
     """
 
     kept: tuple[str, ...] = ()
     left: tuple[str, ...] = ()
     cleaned: tuple[str, ...] = ()
     failures: tuple[Problem, ...] = ()
+    lost: tuple[str, ...] = ()
     problems: tuple[Problem, ...] = ()
 
 

@@ -21,7 +21,8 @@ from mesos_cni_port_mapper.isolator.recovery import Entry
 def survey(checkpoints: Checkpoints) -> list[Entry]:
     """Return every entry of the state root; raises ``OSError`` only for the root itself."""
     others = [Entry(_path(checkpoints, name), name, False) for name in checkpoints.others()]
-    return [*(_container(checkpoints, name) for name in checkpoints.containers()), *others]
+    found = (_container(checkpoints, name) for name in checkpoints.containers())
+    return [*filter(None, found), *others]
 
 
 def find_record(checkpoints: Checkpoints, container_id: str) -> Record | None:
@@ -41,13 +42,16 @@ def _rebuild(container_id: str, networks: Iterable[NetworkState]) -> Record:
     return record_from_directories(container_id, {each.name: each.ifnames for each in networks})
 
 
-def _container(checkpoints: Checkpoints, name: str) -> Entry:
+def _container(checkpoints: Checkpoints, name: str) -> Entry | None:
+    """Look at one directory; nothing when somebody has detached the container since."""
     path = _path(checkpoints, name)
     if container_id_fault(name):
         return Entry(path, name, True)
     try:
         with checkpoints.open(name) as state:
             record, faults = _examine(state)
+    except FileNotFoundError:
+        return None
     except OSError as error:
         record, faults = None, [Problem(path, os_reason(error))]
     return Entry(path, name, True, record, tuple(faults))

@@ -254,3 +254,15 @@ def test_settings_of_another_shape_are_named(tool: Tool) -> None:
         1,
         "mesos-cni: spec.json: settings.plugin_timeout: cannot be 'x'\n",
     )
+
+
+def test_a_running_container_of_whose_networks_nothing_is_known_is_named(tool: Tool) -> None:
+    for name in ("web", "other"):
+        tool.detached(name, ENDLESS, "--networks", "net")
+    directory = f"{RUNTIME}/isolators/network/cni/web"
+    tool.host.run(["sh", "-c", f"umount {directory}/ns && rm -r {directory}"])
+
+    left = tool.run("recover")
+
+    complaint = "mesos-cni: web: it runs, and nothing is known of its networks any more\n"
+    assert (left.status, left.stdout, left.stderr) == (1, "", complaint)
