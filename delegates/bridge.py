@@ -87,15 +87,9 @@ class Bridge(LinkPlugin):
         link = ops.DeleteLink(where=ops.SANDBOX, name=request.ifname)
         return [*plan_unmasquerade(request, configuration), link]
 
-    def remove_left_over(
-        self, request: Request, configuration: Configuration, valid: Sequence[tuple[str, str]]
-    ) -> None:
-        """See ``LinkPlugin.remove_left_over``."""
-        if configuration.masquerade:
-            from delegates.masquerade import remove_strays
-
-            containers = {container_id for container_id, _ in valid}
-            remove_strays(request.netconf["name"], containers, request.environ)
+    def masquerades(self, configuration: Configuration) -> bool:
+        """See ``LinkPlugin.masquerades``."""
+        return configuration.masquerade
 
     def check_links(
         self,

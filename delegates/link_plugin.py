@@ -87,10 +87,12 @@ class LinkPlugin:
     ) -> None:
         """Raise ``CniError`` unless the links are as ``plan`` has them; addresses are seen to."""
 
-    def remove_left_over(
-        self, request: Request, configuration: Any, valid: Sequence[tuple[str, str]]
-    ) -> None:
-        """Remove what the host has of attachments that are none of the valid (ID, interface)."""
+    def masquerades(
+        self,
+        configuration: Any,  # noqa: ARG002 - for plugins that can
+    ) -> bool:
+        """Tell whether attachments have rules on the host, of ``delegates.masquerade``."""
+        return False
 
     def add(self, request: Request) -> dict[str, Any]:
         """Attach the container; whatever fails, nothing of it stays."""
@@ -160,8 +162,11 @@ class LinkPlugin:
         """
         signals.hold()
         valid = parse_valid_attachments(request.netconf)
-        if valid is not None:
-            self.remove_left_over(request, self.parse(request), valid)
+        if valid is not None and self.masquerades(self.parse(request)):
+            from delegates.masquerade import remove_strays
+
+            containers = {container_id for container_id, _ in valid}
+            remove_strays(request.netconf["name"], containers, request.environ)
         ipam = open_ipam(request)
         if ipam is not None:
             ipam.collect_garbage()

@@ -141,15 +141,9 @@ class Ptp(LinkPlugin):
             ops.DeleteLink(where=ops.HOST, name=host_link_of(request)),
         ]
 
-    def remove_left_over(
-        self, request: Request, configuration: Settings, valid: Sequence[tuple[str, str]]
-    ) -> None:
-        """See ``LinkPlugin.remove_left_over``."""
-        if configuration.ip_masq:
-            from delegates.masquerade import remove_strays
-
-            containers = {container_id for container_id, _ in valid}
-            remove_strays(request.netconf["name"], containers, request.environ)
+    def masquerades(self, configuration: Settings) -> bool:
+        """See ``LinkPlugin.masquerades``."""
+        return configuration.ip_masq
 
     def check_links(
         self,
