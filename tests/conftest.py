@@ -33,6 +33,14 @@ def _machine_left_alone() -> Iterator[None]:
     assert machine.observe() == before
 
 
+@pytest.fixture(autouse=True)
+def _signals_left_alone() -> Iterator[None]:
+    """See that no test blocks a signal for those after it, whose hosts would inherit that."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, ())
+    yield
+    assert signal.pthread_sigmask(signal.SIG_SETMASK, before) == before
+
+
 @pytest.fixture
 def host() -> Iterator[Host]:
     """Stand in for a machine whose iptables is the nft variant."""

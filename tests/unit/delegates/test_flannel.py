@@ -48,6 +48,9 @@ class Fake:
         self._note("check", request)
         self.asked = request
 
+    def status(self, request: Request) -> None:
+        self._note("status", request)
+
 
 @pytest.fixture
 def saved(tmp_path: Path) -> Path:
@@ -186,12 +189,20 @@ def test_without_subnet_env_nothing_is_asked_or_saved(
     assert not saved.parent.exists()
 
 
-def test_status_is_well_when_there_is_a_subnet(saved: Path) -> None:
-    Flannel().status(asked(saved))
+def test_status_is_the_delegates_when_there_is_a_subnet(
+    saved: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plugin = fake(saved, monkeypatch)
+
+    def work() -> Any:
+        Flannel().status(asked(saved))
+        return plugin.journal
+
+    assert in_child(work) == [("status", "bridge", False)]
     path = saved.parent.parent / "subnet.env"
     path.write_text(ENV.replace("FLANNEL_MTU=1450\n", ""))
-
-    assert refusal(lambda: Flannel().status(asked(saved))) == (50, f"{path} has no FLANNEL_MTU")
+    refused = in_child(lambda: refusal(lambda: Flannel().status(asked(saved))))
+    assert refused == (50, f"{path} has no FLANNEL_MTU")
 
 
 def test_the_failure_is_told_even_where_nothing_can_be_restored(
