@@ -18,12 +18,7 @@ from mesos_cni_port_mapper.cni.errors import (
     CniError,
     os_reason,
 )
-from mesos_cni_port_mapper.cni.executable import (
-    CommandUnknownError,
-    Executable,
-    VersionRefusedError,
-    find_plugin,
-)
+from mesos_cni_port_mapper.cni.executable import Executable, find_plugin
 from mesos_cni_port_mapper.cni.fields import Section, refuse, shown
 from mesos_cni_port_mapper.cni.names import is_plugin_type
 from mesos_cni_port_mapper.cni.result import MalformedResultError, encode_result
@@ -219,14 +214,7 @@ class _Program:
         self._executable.command("CHECK", request.netconf)
 
     def gc(self, request: Request) -> None:
-        self._ask_about_network("GC", request)
+        self._executable.ask_about_network("GC", request.netconf)
 
     def status(self, request: Request) -> None:
-        self._ask_about_network("STATUS", request)
-
-    def _ask_about_network(self, command: str, request: Request) -> None:
-        """Ask what 1.1.0 brought; one that does not know the command has nothing to say."""
-        try:
-            self._executable.command(command, request.netconf)
-        except (VersionRefusedError, CommandUnknownError):
-            return
+        self._executable.ask_about_network("STATUS", request.netconf)

@@ -16,7 +16,7 @@ from mesos_cni_port_mapper.cni.errors import (
     INCOMPATIBLE_VERSION,
     CniError,
 )
-from mesos_cni_port_mapper.cni.executable import UNKNOWN, Executable
+from mesos_cni_port_mapper.cni.executable import LATE, UNKNOWN, Executable
 from mesos_cni_port_mapper.cni.fields import Section, refuse, shown
 from mesos_cni_port_mapper.cni.names import is_plugin_type
 from mesos_cni_port_mapper.cni.result import (
@@ -137,19 +137,11 @@ class Program(Value):
 
     def collect_garbage(self) -> None:
         """See ``Ipam.collect_garbage``."""
-        self._ask_about_network("GC")
+        self.executable.ask_about_network("GC", self.request.netconf)
 
     def complain_unless_ready(self) -> None:
         """See ``Ipam.complain_unless_ready``."""
-        self._ask_about_network("STATUS")
-
-    def _ask_about_network(self, command: str) -> None:
-        """Ask what 1.1.0 brought; one that does not know the command has nothing to say."""
-        try:
-            self.executable.command(command, self.request.netconf)
-        except CniError as error:
-            if error.code not in (INCOMPATIBLE_VERSION, *UNKNOWN):
-                raise
+        self.executable.ask_about_network("STATUS", self.request.netconf)
 
 
 class _Executable(Executable):
@@ -168,6 +160,8 @@ class _Executable(Executable):
         error = Section(document if isinstance(document, dict) else {})
         try:
             code = error.integer("code", 1, 0xFFFFFFFF)
+            if command in LATE and code in (INCOMPATIBLE_VERSION, *UNKNOWN):
+                return super()._failure(command, done)
             return CniError(code, error.string("msg"), error.string("details", ""))
         except CniError:
             return super()._failure(command, done)

@@ -18,7 +18,6 @@ from mesos_cni_port_mapper.cni.errors import (
     UNDO_INCOMPLETE,
     CniError,
 )
-from mesos_cni_port_mapper.cni.garbage import parse_valid_attachments
 from mesos_cni_port_mapper.linux import signals
 from mesos_cni_port_mapper.value import Value
 
@@ -161,6 +160,8 @@ class LinkPlugin:
         Their links went with their namespaces; addresses go last, when nothing leads to them.
         """
         signals.hold()
+        from mesos_cni_port_mapper.cni.garbage import parse_valid_attachments
+
         valid = parse_valid_attachments(request.netconf)
         if valid is not None and self.masquerades(self.parse(request)):
             from delegates.masquerade import remove_strays

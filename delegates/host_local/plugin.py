@@ -8,7 +8,6 @@ from delegates.host_local.store import Store
 from delegates.results import answer, make_result
 from mesos_cni_port_mapper.cni.address import text_of
 from mesos_cni_port_mapper.cni.errors import INTERNAL, IO_FAILURE, CniError, os_reason
-from mesos_cni_port_mapper.cni.garbage import parse_valid_attachments
 from mesos_cni_port_mapper.linux import files
 
 TYPE_CHECKING = False
@@ -53,6 +52,8 @@ class HostLocal:
 
     def gc(self, request: Request) -> None:
         """Take back the addresses of attachments that are not valid any more."""
+        from mesos_cni_port_mapper.cni.garbage import parse_valid_attachments
+
         valid = parse_valid_attachments(request.netconf)
         store = _store(request)
         if valid is None or not store.exists():

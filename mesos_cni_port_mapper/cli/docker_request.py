@@ -38,7 +38,7 @@ _REASONS = {
 
 def plan_docker_run(request: Request, socket: str | None) -> Spec:
     """Return the container that is meant; raises ``UsageError`` naming the flag."""
-    refuse_empty(request)
+    refuse_empty(**request.texts())
     for name, reason in _REASONS.items():
         if getattr(request, name):
             flag = name.removesuffix("s") if name == "labels" else name

@@ -7,8 +7,9 @@ from collections import Counter
 
 import click
 
-from mesos_cni_port_mapper.cli.flags import Command, Flags, state_dir_flag
+from mesos_cni_port_mapper.cli.flags import Command, Flags
 from mesos_cni_port_mapper.cli.output import json_flag, print_json, print_table
+from mesos_cni_port_mapper.cli.state_dir import state_dir_flag
 from mesos_cni_port_mapper.doctor.collect import collect
 from mesos_cni_port_mapper.doctor.judgement import LEVELS, PROBLEM, Finding, judge
 from mesos_cni_port_mapper.explain.observation import held_signals

@@ -7,7 +7,7 @@ import os
 import click
 
 from mesos_cni_port_mapper.cli.flags import Command, Flags
-from mesos_cni_port_mapper.cli.request import parse_environment
+from mesos_cni_port_mapper.cli.request import parse_environment, refuse_empty
 from mesos_cni_port_mapper.harness.containers import inspect
 from mesos_cni_port_mapper.harness.docker_plan import name_of
 from mesos_cni_port_mapper.harness.enter import run_inside
@@ -42,9 +42,7 @@ def command(
         arguments = arguments[1:]
     if not arguments:
         raise UsageError("ARGUMENTS: there is nothing to run")
-    for name, given in (("env", env), ("user", user), ("workdir", workdir)):
-        if given == "":
-            raise UsageError(f"--{name}: is empty")
+    refuse_empty(env=env, user=user, workdir=workdir)
     container = inspect(flags.runtime_dir, check_container_id(container_id, "CONTAINER_ID"))
     if container.spec.docker:
         # Ours would have none of the limits that the engine puts on what runs there.

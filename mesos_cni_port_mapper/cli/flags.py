@@ -23,7 +23,6 @@ from mesos_cni_port_mapper.harness.isolation import (
     DEFAULT_RUNTIME_DIR,
     Options,
 )
-from mesos_cni_port_mapper.portmap.configuration import DEFAULT_STATE_DIRECTORY
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
@@ -138,25 +137,6 @@ def _global_flag(name: str, kind: Any, text: str, *, hidden: bool) -> click.Opti
         help=text,
         hidden=hidden,
     )
-
-
-def _check_state_dir(_ctx: click.Context, _parameter: click.Parameter, value: str) -> str:
-    if not value.startswith("/") or not value.isprintable():
-        raise UsageError(f"--state_dir: must be an absolute path, not {shown(value)}")
-    return value.rstrip("/")
-
-
-state_dir_flag = click.option(
-    "--state_dir",
-    "--state-dir",
-    "state_dir",
-    cls=OneSpelling,
-    envvar="MESOS_STATE_DIR",
-    default=DEFAULT_STATE_DIRECTORY,
-    metavar="DIR",
-    callback=_check_state_dir,
-    help=f"The port mapper's stateDir; {DEFAULT_STATE_DIRECTORY}.",
-)
 
 
 class Command(click.Command):

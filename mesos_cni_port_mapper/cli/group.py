@@ -69,18 +69,19 @@ class _Group:
         mask = signals.block(_FORWARDED)
         try:
             self._starting = launch(spec, self._options)
+            self._launches.append(self._starting)
         finally:
             signals.set_mask(mask)
         try:
             with progress(f"launching {spec.container_id}"):
                 self._starting.result()
         except HarnessError as error:
-            self._starting.close()
+            self._launches.pop().close()
             if self._interrupted:
                 raise HarnessError("interrupted", 130) from error
             raise GroupFailedError(f"{spec.container_id}: {error}", error.status) from error
-        self._launches.append(self._starting)
-        self._starting = None
+        finally:
+            self._starting = None
 
     def interrupt(self, _number: int, _frame: FrameType | None) -> None:
         """Have the group end, and give up what is being launched."""

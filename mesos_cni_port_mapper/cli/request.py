@@ -49,10 +49,15 @@ class Request:
     docker_image: str | None = None
     network: str | None = None
 
+    def texts(self) -> dict[str, str | None]:
+        """Return the flags that mean nothing when they are empty."""
+        names = ("env", "rootfs", "task", "task_group", "user", "workdir", "docker_image")
+        return {name: getattr(self, name) for name in names}
+
 
 def plan_run(request: Request) -> tuple[Spec, ...]:
     """Return the container that is meant; of a task group, first the one that holds the others."""
-    refuse_empty(request)
+    refuse_empty(**request.texts())
     _refuse_docker(request)
     if request.task is not None and request.task_group is not None:
         raise UsageError("--task_group: cannot be given together with --task")
@@ -124,10 +129,10 @@ def _checked(spec: Spec, path: str) -> Spec:
     return spec
 
 
-def refuse_empty(request: Request) -> None:
+def refuse_empty(**flags: str | None) -> None:
     """Refuse flags with nothing in them, as of a variable of a script that is not set."""
-    for name in ("env", "rootfs", "task", "task_group", "user", "workdir", "docker_image"):
-        if getattr(request, name) == "":
+    for name, given in flags.items():
+        if given == "":
             raise UsageError(f"--{name}: is empty")
 
 

@@ -9,11 +9,7 @@ from __future__ import annotations
 
 from mesos_cni_port_mapper.cni import version as versions
 from mesos_cni_port_mapper.cni.errors import DELEGATE_FAILED, INVALID_CONFIGURATION, CniError
-from mesos_cni_port_mapper.cni.executable import (
-    CommandUnknownError,
-    Executable,
-    VersionRefusedError,
-)
+from mesos_cni_port_mapper.cni.executable import Executable, VersionRefusedError
 from mesos_cni_port_mapper.cni.result import (
     MalformedResultError,
     Result,
@@ -113,15 +109,10 @@ class Delegate(Value):
         self._ask_about_network("STATUS", version, {})
 
     def _ask_about_network(self, command: str, version: str, more: dict[str, Any]) -> None:
-        """Ask what 1.1.0 brought; a delegate that does not know the command has nothing to say."""
         if version == "" or versions.order(version) < versions.order(_FIRST_ABOUT_NETWORKS):
             return
-        try:
-            self.executable.command(
-                command, {**render_netconf(self.outer, self.netconf, version), **more}
-            )
-        except (VersionRefusedError, CommandUnknownError):
-            return
+        netconf = render_netconf(self.outer, self.netconf, version)
+        self.executable.ask_about_network(command, {**netconf, **more})
 
     def _netconf(self, version: str, prev_result: Result | None) -> dict[str, Any]:
         netconf = render_netconf(self.outer, self.netconf, version)

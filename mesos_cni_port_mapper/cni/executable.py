@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 BUILTIN_DIRECTORY = ".mesos-cni-delegates"
 """Where the built-in delegates are, beside the frozen program."""
 
-_LATE = ("GC", "STATUS")
+LATE = ("GC", "STATUS")
 UNKNOWN = (UNKNOWN_CONTAINER, INVALID_ENVIRONMENT, UNKNOWN_COMMAND)
 """How plugins from before such a command answer it: they miss a container, or the command."""
 
@@ -97,6 +97,13 @@ class Executable(Value):
         """Ask for a command that has no result."""
         self._run(command, netconf)
 
+    def ask_about_network(self, command: str, netconf: dict[str, Any]) -> None:
+        """Ask for GC or STATUS; one from before such commands has nothing to say."""
+        try:
+            self._run(command, netconf)
+        except (VersionRefusedError, CommandUnknownError):
+            return
+
     def supported_versions(self) -> list[str]:
         """Ask which versions the plugin speaks."""
         document = self._ask("VERSION", {"cniVersion": "1.0.0"})
@@ -157,7 +164,7 @@ class Executable(Value):
         msg = f"{self._name()} failed on {command} ({f'code {code}' if code else ending})"
         if code == INCOMPATIBLE_VERSION:
             return VersionRefusedError(DELEGATE_FAILED, msg, words)
-        if code in UNKNOWN and command in _LATE:
+        if code in UNKNOWN and command in LATE:
             return CommandUnknownError(DELEGATE_FAILED, msg, words)
         return CniError(code if code in _PASSED_ON else DELEGATE_FAILED, msg, words)
 

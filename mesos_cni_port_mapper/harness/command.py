@@ -66,11 +66,14 @@ def spawn_command(command: Command, account: Account, environment: Mapping[str, 
     before, a child need not be forked for, and forking an interpreter costs milliseconds.
     """
     program = command.program or ""
+    directory = command.working_directory or "/"
+    step = f"user {command.user}"
     try:
         _become(account)
-        os.chdir(command.working_directory or "/")
+        step = f"working directory {directory}"
+        os.chdir(directory)
     except OSError as error:
-        raise HarnessError(f"working directory: {error.strerror}") from error
+        raise HarnessError(f"{step}: {error.strerror}") from error
     arguments = list(command.argv) or [program]
 
     def start(path: str) -> int:
@@ -108,6 +111,7 @@ def run_command(
 ) -> NoReturn:
     """Turn a forked child into the command; what prevents that goes to ``troubled``."""
     program = command.program or ""
+    directory = command.working_directory or "/"
     step, status = "session", 1
     try:
         os.setsid()
@@ -115,8 +119,8 @@ def run_command(
             _control(terminal)
         step = f"user {command.user}"
         _become(account)
-        step = "working directory"
-        os.chdir(command.working_directory or "/")
+        step = f"working directory {directory}"
+        os.chdir(directory)
         step, status = "cannot run", NOT_EXECUTABLE
         for number in _CHANGED:
             signal.signal(number, signal.SIG_DFL)

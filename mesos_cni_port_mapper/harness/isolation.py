@@ -112,7 +112,8 @@ def encode_options(options: Options) -> dict[str, Any]:
 
 def decode_options(document: Mapping[str, Any], otherwise: Options) -> Options:
     """Return the options a container was launched with, from a document that may lack some."""
-    given = {key: document[key] for key in _KINDS if key in document}
+    names = [each.name for each in fields(Options)]
+    given = {name: document[name] for name in names if name in document}
     for key, value in given.items():
         if not isinstance(value, _KINDS[key]):
             raise HarnessError(f"{state.SPEC}: settings.{key}: cannot be {shown(value)}")

@@ -154,4 +154,8 @@ def test_flannel_is_as_ready_as_its_delegate(
     answer = ask(host, delegates_dir, "STATUS", conf)
 
     assert (answer.status, answer.code or 0) == (min(code, 1), code)
-    assert ask(host, delegates_dir, "GC", conf).status == (1 if code == 7 else 0)
+    assert ask(host, delegates_dir, "GC", conf, ("web", "eth0")).status == (1 if code == 7 else 0)
+    if code == 50:
+        (_, collected) = plugins.calls("theirs")
+        attachments = collected.config["cni.dev/valid-attachments"]
+        assert attachments == [{"containerID": "web", "ifname": "eth0"}]

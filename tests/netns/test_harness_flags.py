@@ -94,7 +94,7 @@ def test_a_flag_of_exec_that_cannot_be_meant_is_named(
         (("--user", ":daemon"), "user: there is no user ''"),
         (("--user", "-1"), "user: there is no user '-1'"),
         (("--user", "9999999999"), "user: there is no user '9999999999'"),
-        (("--workdir", "/no/such"), "working directory"),
+        (("--workdir", "/no/such"), "working directory /no/such: "),
         (("--workdir", A_FILE), "working directory"),
     ],
 )

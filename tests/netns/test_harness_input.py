@@ -185,7 +185,7 @@ def test_a_field_that_cannot_be_meant_is_named(
         ((*RUN, "--name", "a.b"), "'a'"),
         ((*RUN, "--user", "nobody-here"), "nobody-here"),
         ((*RUN, "--user", "1" * 5000), "user: there is no"),
-        ((*RUN, "--workdir", "/no/such"), "working directory"),
+        ((*RUN, "--workdir", "/no/such"), "working directory /no/such: "),
         ((*RUN, "--runtime_dir", "/etc/passwd"), "/etc/passwd"),
         (("status", "web"), "'web'"),
         (("kill", "web"), "'web'"),

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 import click
 
-from mesos_cni_port_mapper.cli.flags import Command, state_dir_flag
+from mesos_cni_port_mapper.cli.flags import Command
 from mesos_cni_port_mapper.cli.output import json_flag, print_json
 from mesos_cni_port_mapper.cli.ports.setting import (
     Setting,
@@ -15,6 +15,7 @@ from mesos_cni_port_mapper.cli.ports.setting import (
     open_setting,
     told,
 )
+from mesos_cni_port_mapper.cli.state_dir import state_dir_flag
 from mesos_cni_port_mapper.cni.errors import CniError
 from mesos_cni_port_mapper.netfilter.inventory import Holding
 from mesos_cni_port_mapper.netfilter.listeners import report_listeners

@@ -8,8 +8,9 @@ from typing import Any
 
 import click
 
-from mesos_cni_port_mapper.cli.flags import Command, state_dir_flag
+from mesos_cni_port_mapper.cli.flags import Command
 from mesos_cni_port_mapper.cli.output import json_flag, print_json
+from mesos_cni_port_mapper.cli.state_dir import state_dir_flag
 from mesos_cni_port_mapper.cni.address import canonical, family_of
 from mesos_cni_port_mapper.explain.observation import held_signals, observe
 from mesos_cni_port_mapper.explain.packet import HOST, OUTSIDE, Packet, Surroundings

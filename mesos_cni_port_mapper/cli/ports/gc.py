@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from mesos_cni_port_mapper.cli.flags import Command, Flags, state_dir_flag
+from mesos_cni_port_mapper.cli.flags import Command, Flags
 from mesos_cni_port_mapper.cli.output import json_flag, print_json, print_problems
 from mesos_cni_port_mapper.cli.ports.setting import (
     Setting,
@@ -19,6 +19,7 @@ from mesos_cni_port_mapper.cli.ports.setting import (
     told,
 )
 from mesos_cni_port_mapper.cli.ports.valid import Valid, named, read_valid
+from mesos_cni_port_mapper.cli.state_dir import state_dir_flag
 from mesos_cni_port_mapper.cni.errors import CniError
 from mesos_cni_port_mapper.cni.request import make_request
 from mesos_cni_port_mapper.cni.version import NEWEST

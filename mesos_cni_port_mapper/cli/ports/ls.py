@@ -8,13 +8,14 @@ from typing import Any
 
 import click
 
-from mesos_cni_port_mapper.cli.flags import Command, state_dir_flag
+from mesos_cni_port_mapper.cli.flags import Command
 from mesos_cni_port_mapper.cli.output import json_flag, print_json, print_table
 from mesos_cni_port_mapper.cli.ports.setting import (
     encode_attachment,
     open_setting,
     told,
 )
+from mesos_cni_port_mapper.cli.state_dir import state_dir_flag
 from mesos_cni_port_mapper.netfilter.inventory import Holding
 from mesos_cni_port_mapper.netfilter.usage import Use, read_use
 from mesos_cni_port_mapper.portmap.mapping import ANY, PortRun

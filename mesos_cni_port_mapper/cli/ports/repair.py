@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import click
 
-from mesos_cni_port_mapper.cli.flags import Command, state_dir_flag
+from mesos_cni_port_mapper.cli.flags import Command
 from mesos_cni_port_mapper.cli.output import json_flag, print_json
 from mesos_cni_port_mapper.cli.ports.batches import encode_batches, print_batches
 from mesos_cni_port_mapper.cli.ports.setting import (
@@ -19,6 +19,7 @@ from mesos_cni_port_mapper.cli.ports.setting import (
     told,
     wait_for_busy,
 )
+from mesos_cni_port_mapper.cli.state_dir import state_dir_flag
 from mesos_cni_port_mapper.harness.errors import HarnessError, UsageError
 from mesos_cni_port_mapper.netfilter import upkeep
 from mesos_cni_port_mapper.netfilter.inventory import Holding

@@ -7,7 +7,7 @@ import sys
 
 import click
 
-from mesos_cni_port_mapper.cli.flags import Command, state_dir_flag
+from mesos_cni_port_mapper.cli.flags import Command
 from mesos_cni_port_mapper.cli.output import json_flag, print_json, print_problems
 from mesos_cni_port_mapper.cli.ports.setting import (
     Setting,
@@ -16,6 +16,7 @@ from mesos_cni_port_mapper.cli.ports.setting import (
     told,
     wait_for_busy,
 )
+from mesos_cni_port_mapper.cli.state_dir import state_dir_flag
 from mesos_cni_port_mapper.netfilter import upkeep
 from mesos_cni_port_mapper.netfilter.inventory import Holding
 from mesos_cni_port_mapper.netfilter.upkeep import Restored

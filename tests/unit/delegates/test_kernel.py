@@ -278,6 +278,17 @@ def test_a_setting_that_is_right_is_not_written(world: World) -> None:
     assert world.refusals.seen == 0
 
 
+def test_a_route_is_taken_back_from_its_own_table(world: World) -> None:
+    world.sandbox.have("eth0")
+    add = ops.AddRoute(where=ops.SANDBOX, link="eth0", destination="::/0", table=1000, priority=7)
+    world.kernel.apply([add])
+    assert [(route.table, route.priority) for route in world.sandbox.ways] == [(1000, 7)]
+
+    world.kernel.undo()
+
+    assert world.sandbox.ways == []
+
+
 def test_an_operation_describes_itself() -> None:
     add = ops.AddRoute(where=ops.SANDBOX, link="eth0", destination="::/0", gateway="fd00::1")
 

@@ -22,7 +22,7 @@ class Barren:
         raise HarnessError("cannot fork an init")
 
     def reap(self, pid: int) -> int:
-        raise NotImplementedError
+        raise AssertionError(f"{pid} was never born")
 
 
 def nothing(_joined: Directory, _patch: pytest.MonkeyPatch) -> None:
